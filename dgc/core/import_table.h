@@ -1,0 +1,106 @@
+// ImportTable: the references this process holds to objects of others.
+//
+// One record per (owner incarnation, object), however many handles and edges of this process use it: duplicates collapse, and
+// the strategy hears of the first use and of the last only.  A record goes when nobody uses it *and* the strategy
+// has let go of it (its clean was acknowledged).
+//
+// Does not know leases, messages or time.  Thread-compatible.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "dgc/core/ids.h"
+#include "dgc/core/message.h"
+#include "dgc/core/slab.h"
+
+namespace dgc {
+
+// Why a held reference is of no use any more.
+enum class LossCause : uint8_t {
+  kNone,
+  kUnknown,             // the owner knows of no such object
+  kReclaimed,           // it was reclaimed: this process' lease had lapsed
+  kUnexported,          // the owner's application ended it
+  kOwnerRestarted,      // the run of the owner that hosted it is over
+};
+
+struct ImportRecord {
+  ObjectId id;
+  PeerIndex peer{};
+  uint32_t uses = 0;  // handles and edges in this process, and hand-ons under way
+  uint16_t type = 0;
+  bool in_use = false;
+  LossCause lost = LossCause::kNone;
+};
+
+// One run of one owner.
+struct Peer {
+  std::string owner;
+  Incarnation incarnation{};
+  uint32_t imports = 0;
+};
+
+class ImportTable {
+ public:
+  ImportTable()
+      : by_id_(0, Hash{&records_}, Eq{&records_}) {}
+
+  // The peer of that name and incarnation, made if there is none.
+  PeerIndex InternPeer(const std::string& owner, Incarnation incarnation);
+  const Peer& GetPeer(PeerIndex peer) const { return peers_[Raw(peer)]; }
+  // REQUIRES: nothing is imported from it and nobody will name it again.
+  void ForgetPeer(PeerIndex peer);
+  // Positions are below this; those not in use have an empty owner.
+  uint32_t peers_end() const { return peers_.end(); }
+  size_t peers() const { return peers_.size(); }
+
+  // The record for that object, made (with no use) if there is none.
+  ImportIndex Intern(PeerIndex peer, const ObjectId& id, uint16_t type);
+  std::optional<ImportIndex> Find(PeerIndex peer, const ObjectId& id) const;
+  // REQUIRES: uses == 0.
+  void Erase(ImportIndex import);
+
+  ImportRecord& operator[](ImportIndex import) { return records_[Raw(import)]; }
+  const ImportRecord& operator[](ImportIndex import) const { return records_[Raw(import)]; }
+
+  size_t size() const { return records_.size(); }
+  // Positions are below this; for scans, which skip records not in_use.
+  uint32_t end() const { return records_.end(); }
+
+ private:
+  struct Key {
+    PeerIndex peer;
+    ObjectId id;
+  };
+  struct Hash {
+    using is_transparent = void;
+    const Slab<ImportRecord>* records;
+    size_t operator()(const Key& key) const {
+      return static_cast<size_t>(key.id.low ^ key.id.high) + Raw(key.peer);
+    }
+    size_t operator()(uint32_t index) const {
+      return (*this)(Key{(*records)[index].peer, (*records)[index].id});
+    }
+  };
+  struct Eq {
+    using is_transparent = void;
+    const Slab<ImportRecord>* records;
+    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
+    bool operator()(uint32_t a, const Key& b) const {
+      return (*records)[a].peer == b.peer && (*records)[a].id == b.id;
+    }
+    bool operator()(const Key& a, uint32_t b) const { return (*this)(b, a); }
+  };
+
+  Slab<ImportRecord> records_;
+  absl::flat_hash_set<uint32_t, Hash, Eq> by_id_;
+  Slab<Peer> peers_;
+  absl::flat_hash_map<std::string, std::vector<PeerIndex>> peers_by_owner_;
+};
+
+}  // namespace dgc

@@ -1,0 +1,270 @@
+#include "dgc/core/object_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dgc/core/check.h"
+
+namespace dgc {
+
+using State = ObjectRecord::State;
+
+ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters)
+    : options_(options),
+      counters_(counters),
+      by_id_(0, IdHash{&records_}, IdEq{&records_}),
+      collector_(options.local_round_interval, &records_) {}
+
+absl::StatusOr<ObjectIndex> ObjectTable::Add(const ObjectId& id, uint16_t type) {
+  if (records_.size() >= options_.objects_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("this process hosts ", options_.objects_max, " objects, its maximum"));
+  }
+  const uint32_t index = records_.Allocate();
+  ObjectRecord& record = records_[index];
+  record.id = id;
+  record.type = type;
+  record.state = State::kLive;
+  record.pins = 1;
+  collector_.Born(record);
+  const bool added = by_id_.insert(index).second;
+  DGC_CHECK(added);
+  ++live_;
+  ++counters_->objects_exported;
+  return ObjectIndex{index};
+}
+
+std::optional<ObjectIndex> ObjectTable::FindRecord(const ObjectId& id) const {
+  const auto it = by_id_.find(id);
+  if (it == by_id_.end()) return std::nullopt;
+  return ObjectIndex{*it};
+}
+
+std::optional<ObjectIndex> ObjectTable::Find(const ObjectId& id) const {
+  const auto it = by_id_.find(id);
+  if (it == by_id_.end() || !Alive(ObjectIndex{*it})) return std::nullopt;
+  return ObjectIndex{*it};
+}
+
+Failure ObjectTable::WhyAbsent(const ObjectId& id, TimePoint now) const {
+  Failure failure;
+  if (const auto index = FindRecord(id); index.has_value() && collector_.condemned(Get(*index))) {
+    failure.reason = FailureReason::kReclaimed;
+    failure.reclaim_reason = ReclaimReason::kCycle;
+    return failure;
+  }
+  const auto it = remembered_.find(id);
+  if (it == remembered_.end()) return failure;
+  failure.reason = it->second.reason == ReclaimReason::kUnexport ? FailureReason::kUnexported
+                                                                 : FailureReason::kReclaimed;
+  failure.reclaim_reason = it->second.reason;
+  failure.reclaimed_ago = std::max(now - it->second.when, Duration::zero());
+  return failure;
+}
+
+void ObjectTable::Pin(ObjectIndex object) {
+  ++At(object).pins;
+  collector_.Shade(Raw(object));
+}
+
+void ObjectTable::Unpin(ObjectIndex object) {
+  ObjectRecord& record = At(object);
+  DGC_CHECK(record.pins > 0);
+  --record.pins;
+  AfterDecrement(object, ReclaimReason::kClean);
+}
+
+void ObjectTable::Hold(ObjectIndex object) {
+  ++At(object).remote_holds;
+  collector_.Shade(Raw(object));
+}
+
+void ObjectTable::Unhold(ObjectIndex object, ReclaimReason why) {
+  ObjectRecord& record = At(object);
+  DGC_CHECK(record.remote_holds > 0);
+  --record.remote_holds;
+  AfterDecrement(object, why);
+}
+
+absl::Status ObjectTable::AddEdge(ObjectIndex from, Target to) {
+  ObjectRecord& record = At(from);
+  if (record.edges == nullptr) record.edges = std::make_unique<std::vector<Target>>();
+  if (record.edges->size() >= options_.edges_per_object_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the object has ", options_.edges_per_object_max, " edges, the maximum"));
+  }
+  record.edges->push_back(to);
+  if (!to.is_import()) {
+    ++At(to.object()).local_in;
+    collector_.Shade(Raw(to.object()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ObjectTable::RemoveEdge(ObjectIndex from, Target to) {
+  ObjectRecord& record = At(from);
+  if (record.edges != nullptr) {
+    auto& edges = *record.edges;
+    const auto it = std::find(edges.rbegin(), edges.rend(), to);
+    if (it != edges.rend()) {
+      *it = edges.back();
+      edges.pop_back();
+      if (edges.empty()) record.edges.reset();
+      if (!to.is_import()) {
+        --At(to.object()).local_in;
+        AfterDecrement(to.object(), ReclaimReason::kClean);
+      }
+      return absl::OkStatus();
+    }
+  }
+  return absl::NotFoundError("the object has no such edge");
+}
+
+absl::Status ObjectTable::Bind(std::string_view name, ObjectIndex object) {
+  const auto it = names_.find(absl::string_view(name.data(), name.size()));
+  if (it == names_.end()) {
+    if (names_.size() >= options_.names_max) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("this process has ", options_.names_max, " names, its maximum"));
+    }
+    Pin(object);
+    names_.emplace(std::string(name), object);
+  } else {
+    Pin(object);
+    Unpin(std::exchange(it->second, object));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ObjectTable::Unbind(std::string_view name) {
+  const auto it = names_.find(absl::string_view(name.data(), name.size()));
+  if (it == names_.end()) return absl::NotFoundError("nothing has that name");
+  const ObjectIndex object = it->second;
+  names_.erase(it);
+  Unpin(object);
+  return absl::OkStatus();
+}
+
+std::optional<ObjectIndex> ObjectTable::Lookup(std::string_view name) const {
+  const auto it = names_.find(absl::string_view(name.data(), name.size()));
+  if (it == names_.end() || !Alive(it->second)) return std::nullopt;
+  return it->second;
+}
+
+void ObjectTable::Unexport(ObjectIndex object, TimePoint now) {
+  if (!Alive(object)) return;
+  ObjectRecord& record = At(object);
+  record.state = State::kEnding;
+  --live_;
+  Remember(record.id, ReclaimReason::kUnexport, now);
+  Doom(object);
+}
+
+void ObjectTable::Doom(ObjectIndex object) {
+  ObjectRecord& record = At(object);
+  if (record.doomed) return;
+  record.doomed = true;
+  doomed_.push_back(object);
+}
+
+void ObjectTable::AfterDecrement(ObjectIndex object, ReclaimReason why) {
+  ObjectRecord& record = At(object);
+  if (record.state != State::kLive) {
+    FreeIfUnused(object);
+    return;
+  }
+  record.last_cause = why;
+  if (record.rooted()) return;
+  if (record.local_in != 0) {
+    collector_.Suspect();
+  } else {
+    Doom(object);
+  }
+}
+
+void ObjectTable::Remember(const ObjectId& id, ReclaimReason reason, TimePoint now) {
+  if (options_.reclaimed_remembered_max == 0) return;
+  if (remembered_order_.size() == options_.reclaimed_remembered_max) {
+    remembered_.erase(remembered_order_.front());
+    remembered_order_.pop_front();
+  }
+  remembered_order_.push_back(id);
+  remembered_[id] = {reason, now};
+}
+
+void ObjectTable::End(ObjectIndex object, ReclaimReason reason, TimePoint now,
+                      std::vector<Reclaimed>* reclaimed) {
+  ObjectRecord& record = At(object);
+  if (record.state == State::kLive) {
+    --live_;
+    Remember(record.id, reason, now);
+  }
+  record.state = State::kGone;
+  ++counters_->objects_reclaimed[static_cast<size_t>(reason)];
+  reclaimed->push_back({object, record.id, reason});
+  dismantling_ = object;
+}
+
+void ObjectTable::Dismantle(std::vector<ImportIndex>* dropped) {
+  const ObjectIndex object = *dismantling_;
+  ObjectRecord& record = At(object);
+  if (record.edges == nullptr || record.edges->empty()) {
+    record.edges.reset();
+    dismantling_.reset();
+    FreeIfUnused(object);
+    return;
+  }
+  const Target to = record.edges->back();
+  record.edges->pop_back();
+  if (to.is_import()) {
+    dropped->push_back(to.import());
+  } else {
+    --At(to.object()).local_in;
+    AfterDecrement(to.object(), ReclaimReason::kCascade);
+  }
+}
+
+// Nothing refers to the position any more, in any table or queue: only then may it be used again.
+void ObjectTable::FreeIfUnused(ObjectIndex object) {
+  const ObjectRecord& record = At(object);
+  if (record.rooted() || record.local_in != 0 || record.edges != nullptr || record.doomed ||
+      dismantling_ == object) {
+    return;
+  }
+  by_id_.erase(Raw(object));
+  records_.Free(Raw(object));
+}
+
+bool ObjectTable::Work(size_t budget, TimePoint now, std::vector<Reclaimed>* reclaimed,
+                       std::vector<ImportIndex>* dropped) {
+  while (budget > 0) {
+    if (dismantling_.has_value()) {
+      --budget;
+      Dismantle(dropped);
+    } else if (!doomed_.empty()) {
+      --budget;
+      const ObjectIndex object = doomed_.back();
+      doomed_.pop_back();
+      ObjectRecord& record = At(object);
+      record.doomed = false;
+      if (record.state == State::kGone) {
+        FreeIfUnused(object);
+      } else if (record.state == State::kEnding) {
+        End(object, ReclaimReason::kUnexport, now, reclaimed);
+      } else if (!record.rooted() && record.local_in == 0 && !collector_.condemned(record)) {
+        End(object, record.last_cause, now, reclaimed);
+      }
+    } else {
+      const auto garbage = collector_.Step(budget, now, &counters_->local_rounds);
+      if (garbage.has_value()) {
+        End(*garbage, ReclaimReason::kCycle, now, reclaimed);
+      } else if (budget > 0) {
+        break;
+      }
+    }
+  }
+  return has_work();
+}
+
+}  // namespace dgc

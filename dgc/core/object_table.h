@@ -1,0 +1,165 @@
+// ObjectTable: the objects this process hosts, their edges, roots and names, and the decision that one is garbage.
+//
+// An object is kept while it has
+//   * a pin:         a handle in the application, a name;
+//   * a remote hold: a listing, transit lease, count, mark ... whatever the strategy reports;
+//   * an edge from another object of this process (local_in).
+// The last count that goes to zero dooms it; Work() re-checks every doomed object before it
+// reclaims it, so a reference that comes back in time wins.  What counts cannot see, cycles within this process, the
+// LocalCollector finds.  So inside one process nothing is left to the strategies.
+//
+// Reclaim is iterative and bounded: Work(budget) takes at most `budget` steps, whatever the shape of the garbage; an
+// object with a million edges or a chain of a million objects takes many calls.
+//
+// Does not know leases, peers or time (but for the answer "reclaimed when").  Thread-compatible.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dgc/core/counters.h"
+#include "dgc/core/ids.h"
+#include "dgc/core/local_collector.h"
+#include "dgc/core/message.h"
+#include "dgc/core/object_record.h"
+#include "dgc/core/slab.h"
+#include "dgc/core/time.h"
+
+namespace dgc {
+
+struct ObjectTableOptions {
+  // The most objects; Add() beyond it is RESOURCE_EXHAUSTED.  1 to 2^31 - 1.
+  uint32_t objects_max = (uint32_t{1} << 31) - 1;
+  // The most names.
+  uint32_t names_max = 1 << 20;
+  // The most edges out of one object.
+  uint32_t edges_per_object_max = 1 << 20;
+  // How many reclaimed objects are remembered, latest first, to say when and why; 0 for none.
+  uint32_t reclaimed_remembered_max = 1 << 16;
+  // The least time between two rounds of the local collector.
+  Duration local_round_interval = std::chrono::seconds(1);
+};
+
+// The end of one object.
+struct Reclaimed {
+  ObjectIndex object{};  // Already gone; may be used again for a new object later.
+  ObjectId id;
+  ReclaimReason reason{};
+};
+
+class ObjectTable {
+ public:
+  ObjectTable(ObjectTableOptions options, Counters* counters);
+
+  // Adds an object with one pin.  RESOURCE_EXHAUSTED: objects_max.
+  // REQUIRES: `id` is valid and was never added.
+  absl::StatusOr<ObjectIndex> Add(const ObjectId& id, uint16_t type);
+
+  // The live object with this id.
+  std::optional<ObjectIndex> Find(const ObjectId& id) const;
+  // Also one that was unexported and is still held by somebody.
+  std::optional<ObjectIndex> FindRecord(const ObjectId& id) const;
+  // Brings what Find(id) will need closer; for batches.
+  void Prefetch(const ObjectId& id) const { by_id_.prefetch(id); }
+  // Why Find(id) fails: fills reason, reclaim_reason and reclaimed_ago.
+  Failure WhyAbsent(const ObjectId& id, TimePoint now) const;
+
+  const ObjectRecord& Get(ObjectIndex object) const { return records_[Raw(object)]; }
+
+  void Pin(ObjectIndex object);
+  void Unpin(ObjectIndex object);
+  // Remote holds, for strategies.  `why` is what the reclaim is put down to if this was the last.
+  void Hold(ObjectIndex object);
+  void Unhold(ObjectIndex object, ReclaimReason why);
+
+  // Edges are a multiset.  A remote edge is counted in the import table by the caller.
+  // RESOURCE_EXHAUSTED: edges_per_object_max.
+  absl::Status AddEdge(ObjectIndex from, Target to);
+  // NOT_FOUND if there is no such edge.  O(degree), latest edges first.
+  absl::Status RemoveEdge(ObjectIndex from, Target to);
+
+  // Names pin what they name.  Bind replaces.  RESOURCE_EXHAUSTED: names_max.
+  absl::Status Bind(std::string_view name, ObjectIndex object);
+  // NOT_FOUND if nothing has that name.
+  absl::Status Unbind(std::string_view name);
+  std::optional<ObjectIndex> Lookup(std::string_view name) const;
+
+  // Ends an object's life at once, whoever holds it.  Its record stays until nobody does.
+  void Unexport(ObjectIndex object, TimePoint now);
+
+  // Reclaims what is garbage, in at most `budget` steps; appends to `reclaimed` and, for each edge to an
+  // import that a reclaimed object had, to `dropped`.  Returns whether there is more to do now.
+  bool Work(size_t budget, TimePoint now, std::vector<Reclaimed>* reclaimed,
+            std::vector<ImportIndex>* dropped);
+
+  // When Work() has something to do that it cannot do now.
+  std::optional<TimePoint> wake_at() const { return collector_.wake_at(); }
+  bool has_work() const {
+    return !doomed_.empty() || dismantling_.has_value() || collector_.running();
+  }
+
+  size_t live() const { return live_; }
+  size_t names() const { return names_.size(); }
+  // Positions are below this; for scans that inspect: a position is live if `Alive` says so.
+  uint32_t end() const { return records_.end(); }
+  bool Alive(ObjectIndex object) const {
+    const ObjectRecord& record = records_[Raw(object)];
+    return record.state == ObjectRecord::State::kLive && !collector_.condemned(record);
+  }
+
+ private:
+  struct Remembered {
+    ReclaimReason reason{};
+    TimePoint when{};
+  };
+  struct IdHash {
+    using is_transparent = void;
+    const Slab<ObjectRecord>* records;
+    size_t operator()(const ObjectId& id) const { return static_cast<size_t>(id.low ^ id.high); }
+    size_t operator()(uint32_t index) const { return (*this)((*records)[index].id); }
+  };
+  struct IdEq {
+    using is_transparent = void;
+    const Slab<ObjectRecord>* records;
+    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
+    bool operator()(uint32_t a, const ObjectId& b) const { return (*records)[a].id == b; }
+    bool operator()(const ObjectId& a, uint32_t b) const { return a == (*records)[b].id; }
+  };
+
+  ObjectRecord& At(ObjectIndex object) { return records_[Raw(object)]; }
+  void Doom(ObjectIndex object);
+  void AfterDecrement(ObjectIndex object, ReclaimReason why);
+  void End(ObjectIndex object, ReclaimReason reason, TimePoint now,
+           std::vector<Reclaimed>* reclaimed);
+  void Dismantle(std::vector<ImportIndex>* dropped);
+  void FreeIfUnused(ObjectIndex object);
+  void Remember(const ObjectId& id, ReclaimReason reason, TimePoint now);
+
+  const ObjectTableOptions options_;
+  Counters* const counters_;
+  Slab<ObjectRecord> records_;
+  absl::flat_hash_set<uint32_t, IdHash, IdEq> by_id_;
+  absl::flat_hash_map<std::string, ObjectIndex> names_;
+  size_t live_ = 0;
+  LocalCollector collector_;
+
+  // Objects whose counts have gone to zero, to be checked again, and those that were unexported.
+  std::vector<ObjectIndex> doomed_;
+  // The object whose edges are being dropped.
+  std::optional<ObjectIndex> dismantling_;
+
+  // Two views of one set: the latest reclaimed, oldest first.
+  absl::flat_hash_map<ObjectId, Remembered> remembered_;
+  std::deque<ObjectId> remembered_order_;
+};
+
+}  // namespace dgc

@@ -1,0 +1,255 @@
+#include "dgc/core/process.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dgc/core/check.h"
+
+namespace dgc {
+namespace {
+
+absl::Status Malformed(const char* what) {
+  return absl::InvalidArgumentError(absl::StrCat("malformed reference: ", what));
+}
+
+absl::Status Validate(const WireRef& ref) {
+  if (ref.owner.empty()) return Malformed("it names no owner");
+  if (ref.owner.size() > kOwnerNameBytesMax) return Malformed("the owner's name is too long");
+  if (Raw(ref.incarnation) == 0) return Malformed("it names no incarnation");
+  if (!ref.id.valid()) return Malformed("the object id is zero");
+  if (ref.type.size() > kTypeBytesMax) return Malformed("the type is too long");
+  return absl::OkStatus();
+}
+
+const char* Describe(ReclaimReason reason) {
+  switch (reason) {
+    case ReclaimReason::kClean:
+      return "its last reference was dropped";
+    case ReclaimReason::kLapse:
+      return "the lease of its last holder lapsed";
+    case ReclaimReason::kTransitExpired:
+      return "its last reference got lost in transit";
+    case ReclaimReason::kCascade:
+      return "what referred to it was reclaimed";
+    case ReclaimReason::kCycle:
+      return "it was part of a garbage cycle";
+    case ReclaimReason::kUnexport:
+    case ReclaimReason::kUnspecified:
+      break;
+  }
+  return "for a reason not recorded";
+}
+
+}  // namespace
+
+std::string Explain(const Failure& failure) {
+  const std::string ago = absl::StrCat(
+      std::chrono::duration_cast<std::chrono::milliseconds>(failure.reclaimed_ago).count(),
+      " ms ago");
+  switch (failure.reason) {
+    case FailureReason::kReclaimed:
+      return absl::StrCat("the object was reclaimed ", ago, ": ", Describe(failure.reclaim_reason));
+    case FailureReason::kUnexported:
+      return absl::StrCat("the object was unexported by its owner ", ago);
+    case FailureReason::kStale:
+      return "the call was overtaken by a later one";
+    case FailureReason::kUnknown:
+      break;
+  }
+  return "no such object: it never existed, or was reclaimed too long ago to be remembered";
+}
+
+Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random* random)
+    : options_(std::move(options)), objects_(options_.objects, &counters_) {
+  DGC_CHECK(options_.self.valid());
+  DGC_CHECK(options_.owner.empty() || Raw(options_.incarnation) != 0);
+  strategy_ = strategy({.self = options_.self,
+                        .owner = options_.owner,
+                        .incarnation = options_.incarnation,
+                        .objects = &objects_,
+                        .imports = &imports_,
+                        .outputs = &outputs_,
+                        .counters = &counters_,
+                        .random = random,
+                        .drop = [this](ImportIndex import, TimePoint now) {
+                          DropImport(import, now);
+                        }});
+}
+
+absl::StatusOr<uint16_t> Process::InternType(std::string_view type) {
+  const absl::string_view key(type.data(), type.size());
+  if (const auto it = type_index_.find(key); it != type_index_.end()) return it->second;
+  if (type.size() > kTypeBytesMax) return absl::InvalidArgumentError("the type is too long");
+  if (type_names_.size() >= options_.types_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("this process knows ", options_.types_max, " types, its maximum"));
+  }
+  const auto index = static_cast<uint16_t>(type_names_.size());
+  type_names_.emplace_back(type);
+  type_index_.emplace(std::string(type), index);
+  return index;
+}
+
+absl::Status Process::Absent(const ObjectId& id, TimePoint now) const {
+  return absl::NotFoundError(Explain(objects_.WhyAbsent(id, now)));
+}
+
+absl::StatusOr<Target> Process::Export(const ObjectId& id, std::string_view type) {
+  const auto type_index = InternType(type);
+  if (!type_index.ok()) return type_index.status();
+  const auto object = objects_.Add(id, *type_index);
+  if (!object.ok()) return object.status();
+  return Target(*object);
+}
+
+absl::StatusOr<ObjectIndex> Process::Resolve(const WireRef& ref, TimePoint now) const {
+  if (absl::Status status = Validate(ref); !status.ok()) return status;
+  if (ref.owner != options_.owner) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the reference is to an object of ", ref.owner, ", not of this process"));
+  }
+  if (ref.incarnation != options_.incarnation) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("host restarted: the reference is to an earlier run of ", ref.owner));
+  }
+  const auto object = objects_.Find(ref.id);
+  if (!object.has_value()) return Absent(ref.id, now);
+  return *object;
+}
+
+absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
+  if (!options_.owner.empty() && ref.owner == options_.owner) {
+    const auto object = Resolve(ref, now);
+    if (!object.ok()) return object.status();
+    objects_.Pin(*object);
+    if (Raw(ref.transit) != 0) strategy_->Returned(*object, ref.transit, now);
+    return Target(*object);
+  }
+  if (absl::Status status = Validate(ref); !status.ok()) return status;
+  const auto type = InternType(ref.type);
+  if (!type.ok()) return type.status();
+  if (imports_.size() >= options_.imports_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("this process holds ", options_.imports_max, " references, its maximum"));
+  }
+  const ImportIndex import =
+      imports_.Intern(imports_.InternPeer(ref.owner, ref.incarnation), ref.id, *type);
+  ++imports_[import].uses;
+  ++counters_.imports;
+  strategy_->Imported(import, ref.transit, now);
+  return Target(import);
+}
+
+void Process::Copy(Target handle) {
+  if (handle.is_import()) {
+    ++imports_[handle.import()].uses;
+  } else {
+    objects_.Pin(handle.object());
+  }
+}
+
+void Process::Drop(Target handle, TimePoint now) {
+  if (handle.is_import()) {
+    DropImport(handle.import(), now);
+  } else {
+    objects_.Unpin(handle.object());
+  }
+}
+
+void Process::DropImport(ImportIndex import, TimePoint now) {
+  ImportRecord& record = imports_[import];
+  DGC_CHECK(record.uses > 0);
+  if (--record.uses > 0) return;
+  ++counters_.drops;
+  strategy_->Dropped({&import, 1}, /*batched=*/false, now);
+}
+
+WireRef Process::Describe(Target target) const {
+  if (!target.is_import()) {
+    const ObjectRecord& record = objects_.Get(target.object());
+    return {options_.owner, options_.incarnation, record.id, type_names_[record.type], {}};
+  }
+  const ImportRecord& record = imports_[target.import()];
+  const Peer& peer = imports_.GetPeer(record.peer);
+  return {peer.owner, peer.incarnation, record.id, type_names_[record.type], {}};
+}
+
+absl::StatusOr<WireRef> Process::Share(Target target, const ClientId& receiver, Duration term,
+                                       TimePoint now) {
+  const auto transit = target.is_import()
+                           ? strategy_->HandedOn(target.import(), term, now)
+                           : strategy_->Shared(target.object(), receiver, term, now);
+  if (!transit.ok()) return transit.status();
+  WireRef ref = Describe(target);
+  ref.transit = *transit;
+  return ref;
+}
+
+absl::Status Process::Link(ObjectIndex from, Target to) {
+  absl::Status status = objects_.AddEdge(from, to);
+  if (status.ok() && to.is_import()) ++imports_[to.import()].uses;
+  return status;
+}
+
+absl::Status Process::Unlink(ObjectIndex from, Target to, TimePoint now) {
+  absl::Status status = objects_.RemoveEdge(from, to);
+  if (status.ok() && to.is_import()) DropImport(to.import(), now);
+  return status;
+}
+
+absl::Status Process::Bind(std::string_view name, ObjectIndex object) {
+  return objects_.Bind(name, object);
+}
+
+absl::Status Process::Unbind(std::string_view name) { return objects_.Unbind(name); }
+
+absl::StatusOr<Target> Process::Lookup(std::string_view name) {
+  const auto object = objects_.Lookup(name);
+  if (!object.has_value()) return absl::NotFoundError("nothing has that name");
+  objects_.Pin(*object);
+  return Target(*object);
+}
+
+void Process::Unexport(ObjectIndex object, TimePoint now) { objects_.Unexport(object, now); }
+
+Response Process::Received(const Request& request, TimePoint now) {
+  Response response = strategy_->Received(request, now);
+  if (std::holds_alternative<Refusal>(response)) ++counters_.refusals;
+  return response;
+}
+
+void Process::Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) {
+  strategy_->Answered(peer, call, response, now);
+}
+
+bool Process::Work(size_t budget, TimePoint now) {
+  bool more = strategy_->Work(budget, now);
+  more |= objects_.Work(budget, now, &outputs_.reclaimed, &dropped_);
+  if (!dropped_.empty()) {
+    std::erase_if(dropped_, [this](ImportIndex import) { return --imports_[import].uses > 0; });
+    counters_.drops += dropped_.size();
+    strategy_->Dropped(dropped_, /*batched=*/true, now);
+    dropped_.clear();
+  }
+  return more;
+}
+
+std::optional<TimePoint> Process::wake_at() const {
+  if (objects_.has_work()) return TimePoint::min();
+  const auto strategy = strategy_->wake_at();
+  const auto objects = objects_.wake_at();
+  if (!strategy.has_value()) return objects;
+  if (!objects.has_value()) return strategy;
+  return std::min(*strategy, *objects);
+}
+
+void Process::TakeOutputs(Outputs* into) {
+  into->sends.clear();
+  into->reclaimed.clear();
+  into->lost.clear();
+  into->transitions.clear();
+  std::swap(*into, outputs_);
+}
+
+}  // namespace dgc

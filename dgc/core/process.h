@@ -1,0 +1,132 @@
+// Process: everything the collector decides in one process, as one state machine.
+//
+// It is told inputs and answers with Outputs; it has no thread, clock, socket or log of its own.  The
+// runtime and the simulator drive the very same code: call an input with the time, TakeOutputs(), do what they say.
+//
+//     app, rpc  --inputs, now-->  Process ( ObjectTable, ImportTable, Strategy )  --Outputs-->  shell
+//
+// A *handle* is a Target that counts as one use: Export, Import, Copy and Lookup give one, Drop takes it back.  A handle to
+// an own object pins it; a handle to an import keeps it listed at its owner.
+//
+// Thread-compatible: the shell keeps one lock around one Process.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dgc/core/counters.h"
+#include "dgc/core/ids.h"
+#include "dgc/core/import_table.h"
+#include "dgc/core/object_table.h"
+#include "dgc/core/random.h"
+#include "dgc/core/ref.h"
+#include "dgc/core/strategy.h"
+#include "dgc/core/time.h"
+
+namespace dgc {
+
+struct ProcessOptions {
+  // Who this process is as a holder.  Valid, and new on every start.
+  ClientId self;
+  // Its stable name as an owner; empty if it hosts nothing.  At most kOwnerNameBytesMax.
+  std::string owner;
+  // This run; not none if `owner` is set.
+  Incarnation incarnation{};
+  ObjectTableOptions objects;
+  // The most different references held at once; Import() beyond it is RESOURCE_EXHAUSTED.
+  uint32_t imports_max = (uint32_t{1} << 31) - 1;
+  // The most different types of objects and imports together.  At most 65,535.
+  uint32_t types_max = 4096;
+};
+
+class Process {
+ public:
+  // `random` outlives the process.
+  Process(ProcessOptions options, const StrategyFactory& strategy, Random* random);
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  const ProcessOptions& options() const { return options_; }
+
+  // --- Handles.
+  // A new own object.  RESOURCE_EXHAUSTED: objects_max, types_max.  INVALID_ARGUMENT: type too long.
+  // REQUIRES: `id` is valid and new for all time.
+  absl::StatusOr<Target> Export(const ObjectId& id, std::string_view type);
+  // A reference that has arrived.  INVALID_ARGUMENT: malformed.  FAILED_PRECONDITION: names this owner but another
+  // incarnation.  NOT_FOUND: an own object that is gone; the message says when and why.
+  // RESOURCE_EXHAUSTED: imports_max, types_max.
+  absl::StatusOr<Target> Import(const WireRef& ref, TimePoint now);
+  void Copy(Target handle);
+  void Drop(Target handle, TimePoint now);
+  // A copy of the reference that may leave: to the caller `receiver` (if named), who MUST import it.
+  // For an own object this is the implicit dirty: a transit lease.  For somebody else's it is a hand-on, declared to the owner
+  // in the background; this process keeps the reference until the owner has acknowledged.
+  // `term` (0: default) is for references that take a slow path.
+  // RESOURCE_EXHAUSTED: a bound of the strategy.
+  // REQUIRES: a handle or an edge keeps `target`.
+  absl::StatusOr<WireRef> Share(Target target, const ClientId& receiver, Duration term,
+                                TimePoint now);
+  // The same reference without protection: for logs, maps and comparisons.
+  WireRef Describe(Target target) const;
+
+  // --- The graph.  `from` is an own object's index; the caller has a handle to it.
+  absl::Status Link(ObjectIndex from, Target to);
+  absl::Status Unlink(ObjectIndex from, Target to, TimePoint now);
+  absl::Status Bind(std::string_view name, ObjectIndex object);
+  absl::Status Unbind(std::string_view name);
+  // A handle.  NOT_FOUND.
+  absl::StatusOr<Target> Lookup(std::string_view name);
+  // Ends an own object's life.
+  void Unexport(ObjectIndex object, TimePoint now);
+  // The live own object that `ref` names.  Errors as Import.  Gives no handle and does not consume ref.transit.
+  absl::StatusOr<ObjectIndex> Resolve(const WireRef& ref, TimePoint now) const;
+
+  // --- Messages.
+  Response Received(const Request& request, TimePoint now);
+  void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now);
+  void Goodbye(TimePoint now) { strategy_->Goodbye(now); }
+  bool Quiescent() const { return strategy_->Quiescent(); }
+
+  // --- Time.
+  void Tick(TimePoint now) { strategy_->Tick(now); }
+  // Does at most `budget` steps of deferred work and returns whether there is more to do now.
+  bool Work(size_t budget, TimePoint now);
+  // When to call Tick and Work again at the latest; nullopt: not before the next input.
+  std::optional<TimePoint> wake_at() const;
+
+  // What is to be done outside, since the last call.  Swaps, so that `into`'s memory is used again.
+  void TakeOutputs(Outputs* into);
+
+  const ObjectTable& objects() const { return objects_; }
+  const ImportTable& imports() const { return imports_; }
+  const Counters& counters() const { return counters_; }
+  Strategy::Sizes sizes() const { return strategy_->sizes(); }
+  const std::string& TypeName(uint16_t type) const { return type_names_[type]; }
+
+ private:
+  absl::StatusOr<uint16_t> InternType(std::string_view type);
+  absl::Status Absent(const ObjectId& id, TimePoint now) const;
+  void DropImport(ImportIndex import, TimePoint now);
+
+  const ProcessOptions options_;
+  Counters counters_;
+  Outputs outputs_;
+  ObjectTable objects_;
+  ImportTable imports_;
+  std::vector<std::string> type_names_;
+  absl::flat_hash_map<std::string, uint16_t> type_index_;
+  std::unique_ptr<Strategy> strategy_;
+  std::vector<ImportIndex> dropped_;
+};
+
+// How an error says that an object is no more.
+std::string Explain(const Failure& failure);
+
+}  // namespace dgc
