@@ -1,0 +1,78 @@
+// Options of a process that uses the collector, as an owner, a holder or both.
+//
+// Every field has a default that suits a service of medium size; only an owner must set one, its
+// name.  Plain values, read once when the Owner or Holder is made.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "dgc/core/import_table.h"
+#include "dgc/core/message.h"
+#include "dgc/core/object_table.h"
+#include "dgc/core/ref.h"
+#include "dgc/core/time.h"
+#include "dgc/strategies/registry.h"
+
+namespace grpc {
+class ChannelCredentials;
+}
+
+namespace dgc {
+
+// One of this process's own objects has been reclaimed.
+struct ReclaimEvent {
+  ObjectId id;
+  std::string type;
+  ReclaimReason reason{};
+  // What was exported.  Dropped when the callback returns, unless the callback keeps a copy.
+  std::shared_ptr<void> object;
+};
+
+// A reference that this process holds has become useless.
+struct LossEvent {
+  WireRef ref;
+  LossCause cause{};
+  // What Ref::status() says from now on: when and why.
+  absl::Status why;
+};
+
+struct Options {
+  // The owner's stable name and at once the address that holders dial ("uploads-0.uploads:7000"):
+  // of this very process, never of a load balancer.  1 to 255 bytes.  Empty for a process that
+  // hosts nothing.
+  std::string name;
+
+  // Which collector, and its terms, bounds and retries.
+  StrategyOptions strategy;
+
+  // Bounds of the tables; going over one is RESOURCE_EXHAUSTED.
+  ObjectTableOptions objects;
+  uint32_t imports_max = (uint32_t{1} << 31) - 1;
+  uint32_t types_max = 4096;
+
+  // Called on the finalizer thread for each reclaimed object, one at a time, before its last
+  // shared_ptr here is dropped. May block and may use the Owner, but not shut it down.  A slow one
+  // delays other finalizers only.
+  std::function<void(const ReclaimEvent&)> on_reclaim;
+  // Called on the same thread for each reference lost.  Same rules.
+  std::function<void(const LossEvent&)> on_lost;
+  // The most reclaimed objects waiting for the finalizer thread; beyond it reclaiming pauses.  At
+  // least 1.
+  uint32_t finalizers_waiting_max = 1 << 16;
+
+  // How long an orderly exit waits for the owners to acknowledge it.  0: not at all.
+  Duration goodbye_timeout = std::chrono::seconds(2);
+
+  // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.
+  // Null: insecure. (An owner's server credentials are given to its grpc::ServerBuilder as usual.)
+  std::shared_ptr<grpc::ChannelCredentials> channel_credentials;
+};
+
+// INVALID_ARGUMENT or NOT_FOUND, naming the field.
+absl::Status Validate(const Options& options);
+
+}  // namespace dgc

@@ -1,0 +1,171 @@
+// Owner: lets a process host objects that other processes refer to.
+//
+//     dgc::Owner owner({.name = "uploads-0.uploads:7000"});    // before the server, so that it
+//     outlives it builder.RegisterService(owner.service());
+//     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0); // or a second server may share the
+//     port unnoticed
+//     ...
+//     // In a handler that makes an object and returns a reference to it:
+//     *reply->mutable_upload() = owner.Share(std::make_shared<Upload>(...), context);
+//     // In a handler that is given one:
+//     auto upload = owner.Find<Upload>(request->upload());
+//     if (!upload.ok()) return dgc::ToGrpc(upload.status());
+//
+// The Owner keeps a shared_ptr to an object for as long as anybody holds a reference to it: a
+// Ref in this process, a name, another object (Link), a holder elsewhere whose lease runs.  Then
+// the object is *reclaimed*: the finalizer thread calls Options::on_reclaim and drops the
+// shared_ptr, so that the destructor is the finalizer.  The application may keep shared_ptrs of its
+// own; they keep the memory, not the export.
+//
+// An Owner is a Holder as well.  Types: see WireType.  Bounds: Options.
+//
+// Thread-safe; no method blocks.  The server must be shut down before the Owner is destroyed or
+// Shutdown().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dgc/rpc/status.h"
+#include "dgc/runtime/holder.h"
+#include "dgc/runtime/options.h"
+#include "dgc/runtime/ref.h"
+#include "dgc/runtime/wire_type.h"
+#include "dgc/v1/ref.pb.h"
+
+namespace grpc {
+class ServerContextBase;
+class Service;
+}  // namespace grpc
+
+namespace dgc {
+
+class CollectorServiceImpl;
+
+// Some of an object's edges.
+struct Edges {
+  std::vector<Ref> refs;  // Handles; in no particular order.
+  uint64_t total = 0;     // How many the object has.
+};
+
+class Owner : public Holder {
+ public:
+  // REQUIRES: Validate(options).ok(), and a name.
+  explicit Owner(Options options);
+  ~Owner();
+
+  // The collector's service.  Register it with the server that answers at Options::name.
+  grpc::Service* service();
+
+  // --- Objects.  Exporting or sharing the same pointer again gives the same object, while it is
+  // exported.  Errors:
+  //   INVALID_ARGUMENT     a null pointer; `type` too long, or used for another C++ type before;
+  //   RESOURCE_EXHAUSTED   objects_max, types_max or a bound of the strategy.
+
+  // Hosts `object`; the Ref keeps it, and is what Link, Bind and Share take.  `type` is the
+  // application's word for its kind, which travels with every reference.
+  template <typename T>
+  Ref Export(const std::shared_ptr<T>& object, std::string_view type = WireType<T>()) {
+    return ExportAny(object, type, typeid(T));
+  }
+
+  // A reference to `object`, hosted from now on if it was not yet, to be returned to the caller in
+  // the reply being made. `context` says who that is: it is listed as a holder without a round trip
+  // of its own (implicit dirty).  A caller that does not name itself has one transit term to do so.
+  // On failure an empty message, which no one will import; the other form says why, and then leaves
+  // `into` unchanged.
+  template <typename T>
+  v1::Ref Share(const std::shared_ptr<T>& object, const grpc::ServerContextBase* context,
+                std::string_view type = WireType<T>()) {
+    v1::Ref ref;
+    ShareAny(object, type, typeid(T), context, &ref).IgnoreError();  // Counted; see above.
+    return ref;
+  }
+  template <typename T>
+  absl::Status Share(const std::shared_ptr<T>& object, const grpc::ServerContextBase* context,
+                     v1::Ref* into, std::string_view type = WireType<T>()) {
+    return ShareAny(object, type, typeid(T), context, into);
+  }
+  // The same for a Ref, to an own or anyone's object.
+  v1::Ref Share(const Ref& ref, const grpc::ServerContextBase* context);
+  absl::Status Share(const Ref& ref, const grpc::ServerContextBase* context, v1::Ref* into);
+  using Holder::Share;
+
+  // The own object that a reference names.  Takes no transit lease: what is to be kept is imported.
+  //   INVALID_ARGUMENT     malformed, or it was exported as another C++ type than exactly T;
+  //   FAILED_PRECONDITION  an object of an earlier run, or of another owner;
+  //   NOT_FOUND            never existed, reclaimed or unexported; the message says which, when and
+  //   why.
+  template <typename T>
+  absl::StatusOr<std::shared_ptr<T>> Find(const v1::Ref& ref) const {
+    return Cast<T>(FindAny(ref, typeid(T)));
+  }
+  template <typename T>
+  absl::StatusOr<std::shared_ptr<T>> Find(const Ref& ref) const {
+    return Cast<T>(FindAny(ref, typeid(T)));
+  }
+
+  // Ends an own object's life at once, whoever holds it.  Errors as Find.
+  absl::Status Unexport(const Ref& ref);
+  absl::Status Unexport(const v1::Ref& ref);
+
+  // --- The graph.  `from` is a Ref to an own object, otherwise FAILED_PRECONDITION; `to` is to
+  // anyone's. Adds an edge: `to` is kept for as long as `from` is.  Edges are a multiset.
+  // RESOURCE_EXHAUSTED: edges_per_object_max.
+  absl::Status Link(const Ref& from, const Ref& to);
+  // NOT_FOUND if there is no such edge.
+  absl::Status Unlink(const Ref& from, const Ref& to);
+  // At most `limit` of the object's edges, the same ones each time while none changes.
+  absl::StatusOr<Edges> EdgesOf(const Ref& from, size_t limit) const;
+
+  // --- Names; each keeps what it names.
+  // Replaces.  `object` is a Ref to an own object.  RESOURCE_EXHAUSTED: names_max.
+  absl::Status Bind(std::string_view name, const Ref& object);
+  // NOT_FOUND if nothing has that name.
+  absl::Status Unbind(std::string_view name);
+  // Refused with NOT_FOUND if nothing has that name.
+  Ref Lookup(std::string_view name) const;
+
+  // Appends up to `limit` live objects of C++ type T from position *cursor on (0 at first), and
+  // moves it; returns whether there may be more.  Each call sees one instant; what is made or
+  // reclaimed between two calls may be missed.
+  template <typename T>
+  bool Scan(uint32_t* cursor, size_t limit, std::vector<std::shared_ptr<T>>* into) const {
+    std::vector<std::shared_ptr<void>> found;
+    const bool more = ScanAny(cursor, limit, typeid(T), &found);
+    for (auto& object : found) into->push_back(std::static_pointer_cast<T>(std::move(object)));
+    return more;
+  }
+
+ private:
+  template <typename T>
+  static absl::StatusOr<std::shared_ptr<T>> Cast(absl::StatusOr<std::shared_ptr<void>> object) {
+    if (!object.ok()) return object.status();
+    return std::static_pointer_cast<T>(*std::move(object));
+  }
+  Ref ExportAny(const std::shared_ptr<void>& object, std::string_view type,
+                const std::type_info& cpp_type);
+  absl::Status ShareAny(const std::shared_ptr<void>& object, std::string_view type,
+                        const std::type_info& cpp_type, const grpc::ServerContextBase* context,
+                        v1::Ref* into);
+  absl::StatusOr<std::shared_ptr<void>> FindAny(const v1::Ref& ref,
+                                                const std::type_info& cpp_type) const;
+  absl::StatusOr<std::shared_ptr<void>> FindAny(const Ref& ref,
+                                                const std::type_info& cpp_type) const;
+  bool ScanAny(uint32_t* cursor, size_t limit, const std::type_info& cpp_type,
+               std::vector<std::shared_ptr<void>>* found) const;
+
+  const std::unique_ptr<CollectorServiceImpl> service_;
+};
+
+// Who a call names as its holder; invalid if nobody, or if malformed.
+ClientId CallerOf(const grpc::ServerContextBase& context);
+
+}  // namespace dgc
