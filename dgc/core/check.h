@@ -15,7 +15,6 @@ namespace dgc::internal {
 }
 }  // namespace dgc::internal
 
-#define DGC_CHECK(condition)         \
-  (static_cast<bool>(condition)      \
-       ? static_cast<void>(0)        \
-       : ::dgc::internal::CheckFailed(__FILE__, __LINE__, #condition))
+#define DGC_CHECK(condition)                           \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
+                                : ::dgc::internal::CheckFailed(__FILE__, __LINE__, #condition))

@@ -1,7 +1,7 @@
 // What has happened so far in one process: the numbers behind the metrics.
 //
-// Counted where it happens, in the core, so that the shells need no second bookkeeping.  Every field
-// only grows.  A plain value.
+// Counted where it happens, in the core, so that the shells need no second bookkeeping.  Every
+// field only grows.  A plain value.
 #pragma once
 
 #include <array>
@@ -17,19 +17,19 @@ struct Counters {
   std::array<uint64_t, kReclaimReasons> objects_reclaimed{};  // by ReclaimReason
   uint64_t listings_added = 0;
   uint64_t listings_removed = 0;
-  uint64_t leases_granted = 0;   // to clients not known before
+  uint64_t leases_granted = 0;  // to clients not known before
   uint64_t leases_renewed = 0;
-  uint64_t leases_lapsed = 0;    // with something still listed
+  uint64_t leases_lapsed = 0;  // with something still listed
   uint64_t leases_limbo_entered = 0;
   uint64_t leases_resurrected = 0;  // renewed in limbo
   uint64_t goodbyes = 0;
-  uint64_t late_calls = 0;       // rows ignored or refused as stale because their number was too small
+  uint64_t late_calls = 0;  // rows ignored or refused as stale because their number was too small
   uint64_t transits_opened = 0;
   uint64_t transits_consumed = 0;
   uint64_t transits_expired = 0;
   uint64_t digest_differences = 0;
-  uint64_t refusals = 0;         // requests refused as a whole
-  uint64_t local_rounds = 0;     // finished rounds of the local collector
+  uint64_t refusals = 0;      // requests refused as a whole
+  uint64_t local_rounds = 0;  // finished rounds of the local collector
 
   // As a holder.
   uint64_t imports = 0;

@@ -1,12 +1,13 @@
 // DeadlineQueue: which keys are due, earliest first.
 //
 // A binary heap with lazy updates.  Moving a deadline later costs nothing: the
-// queue is not told; when the old deadline comes up, the owner of the key answers with the present one and
-// the key goes back in.  So a renewal is one store, and a key costs O(log n) once per
-// term, as cheap as a timing wheel and exact to the nanosecond.  (The same idea as the lazy
-// cancellation in Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", 1987.)
+// queue is not told; when the old deadline comes up, the owner of the key answers with the present
+// one and the key goes back in.  So a renewal is one store, and a key costs O(log n) once per term,
+// as cheap as a timing wheel and exact to the nanosecond.  (The same idea as the lazy cancellation
+// in Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", 1987.)
 //
-// Ties are broken by key, so the order never depends on history.  Thread-compatible; reads no clock.
+// Ties are broken by key, so the order never depends on history.  Thread-compatible; reads no
+// clock.
 #pragma once
 
 #include <algorithm>
@@ -26,8 +27,8 @@ class DeadlineQueue {
     std::push_heap(heap_.begin(), heap_.end(), Later);
   }
 
-  // Takes the earliest key if its deadline is at or before `now`.  The caller checks the key's present
-  // deadline and calls Add() again if that is later.
+  // Takes the earliest key if its deadline is at or before `now`.  The caller checks the key's
+  // present deadline and calls Add() again if that is later.
   std::optional<Key> TakeDue(TimePoint now) {
     if (heap_.empty() || heap_.front().deadline > now) return std::nullopt;
     return TakeFirst();

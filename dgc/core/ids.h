@@ -44,7 +44,8 @@ enum class TransitToken : uint64_t {};
 // Tokens with this bit are chosen by holders, the others by owners.
 inline constexpr uint64_t kHolderTokenBit = uint64_t{1} << 63;
 
-// Positions in this process's tables.  Never on the wire.  A position is reused once nothing refers to it.
+// Positions in this process's tables.  Never on the wire.  A position is reused once nothing refers
+// to it.
 enum class ObjectIndex : uint32_t {};
 enum class ImportIndex : uint32_t {};
 enum class PeerIndex : uint32_t {};

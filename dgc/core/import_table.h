@@ -1,8 +1,8 @@
 // ImportTable: the references this process holds to objects of others.
 //
-// One record per (owner incarnation, object), however many handles and edges of this process use it: duplicates collapse, and
-// the strategy hears of the first use and of the last only.  A record goes when nobody uses it *and* the strategy
-// has let go of it (its clean was acknowledged).
+// One record per (owner incarnation, object), however many handles and edges of this process use
+// it: duplicates collapse, and the strategy hears of the first use and of the last only.  A record
+// goes when nobody uses it *and* the strategy has let go of it (its clean was acknowledged).
 //
 // Does not know leases, messages or time.  Thread-compatible.
 #pragma once
@@ -23,10 +23,10 @@ namespace dgc {
 // Why a held reference is of no use any more.
 enum class LossCause : uint8_t {
   kNone,
-  kUnknown,             // the owner knows of no such object
-  kReclaimed,           // it was reclaimed: this process' lease had lapsed
-  kUnexported,          // the owner's application ended it
-  kOwnerRestarted,      // the run of the owner that hosted it is over
+  kUnknown,         // the owner knows of no such object
+  kReclaimed,       // it was reclaimed: this process' lease had lapsed
+  kUnexported,      // the owner's application ended it
+  kOwnerRestarted,  // the run of the owner that hosted it is over
 };
 
 struct ImportRecord {
@@ -47,8 +47,7 @@ struct Peer {
 
 class ImportTable {
  public:
-  ImportTable()
-      : by_id_(0, Hash{&records_}, Eq{&records_}) {}
+  ImportTable() : by_id_(0, Hash{&records_}, Eq{&records_}) {}
 
   // The peer of that name and incarnation, made if there is none.
   PeerIndex InternPeer(const std::string& owner, Incarnation incarnation);

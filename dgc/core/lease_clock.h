@@ -1,9 +1,9 @@
 // LeaseClock: the time that counts against holders.
 //
-// An owner that was stopped, swapped out or starved could not hear renewals, so that time must not count
-// against the holders' leases.  The clock is told every reading the process takes;
-// a step longer than `step_max` counts as `step_max` only.  Every lease and transit lease expires in
-// lease time, so a pause extends all of them at once, in O(1).
+// An owner that was stopped, swapped out or starved could not hear renewals, so that time must not
+// count against the holders' leases.  The clock is told every reading the process takes; a step
+// longer than `step_max` counts as `step_max` only.  Every lease and transit lease expires in lease
+// time, so a pause extends all of them at once, in O(1).
 //
 // REQUIRES of whoever drives it: Advance() at least every `step_max` while the process is healthy.
 //

@@ -4,8 +4,9 @@
 
 namespace dgc {
 
-// Takes edges from the back.  Removing an edge moves the last one into its place: from a part already scanned to
-// any part, so that none is missed; an edge added meanwhile was shaded by Shade().
+// Takes edges from the back.  Removing an edge moves the last one into its place: from a part
+// already scanned to any part, so that none is missed; an edge added meanwhile was shaded by
+// Shade().
 void LocalCollector::Scan(size_t& budget) {
   while (budget > 0 && !grey_.empty()) {
     const uint32_t index = grey_.back().index;

@@ -1,11 +1,12 @@
 // LocalCollector: finds garbage cycles among the objects of one process.
 //
-// An incremental tri-colour mark (Dijkstra, Lamport et al. 1978) over the object table: roots are the objects with a
-// pin or a remote hold; a reference that appears while a round runs (a new edge, a new hold) shades its target, new
-// objects are born marked.  When nothing grey is left, everything unmarked is garbage *at that instant*: it is
-// condemned as a whole by one comparison, so no later reference can revive a part of it, and then swept
-// step by step.  A round runs only if a decrement has left an object alive by edges
-// alone, costs O(objects), and is followed by a rest at least as long as local_round_interval and four times the round.
+// An incremental tri-colour mark (Dijkstra, Lamport et al. 1978) over the object table: roots are
+// the objects with a pin or a remote hold; a reference that appears while a round runs (a new edge,
+// a new hold) shades its target, new objects are born marked.  When nothing grey is left,
+// everything unmarked is garbage *at that instant*: it is condemned as a whole by one comparison,
+// so no later reference can revive a part of it, and then swept step by step.  A round runs only if
+// a decrement has left an object alive by edges alone, costs O(objects), and is followed by a rest
+// at least as long as local_round_interval and four times the round.
 //
 // Thread-compatible; no clock.
 #pragma once
@@ -44,8 +45,8 @@ class LocalCollector {
     return phase_ == Phase::kSweep && record.mark != round_;
   }
 
-  // Does at most `budget` steps, counting them down, and returns an object to be reclaimed, if it came upon one.
-  // The caller calls again while budget is left and more() holds.
+  // Does at most `budget` steps, counting them down, and returns an object to be reclaimed, if it
+  // came upon one. The caller calls again while budget is left and more() holds.
   std::optional<ObjectIndex> Step(size_t& budget, TimePoint now, uint64_t* rounds);
 
   bool running() const { return phase_ != Phase::kRest; }

@@ -1,8 +1,8 @@
 // What processes say to each other, as plain structs: dgc.v1 without protobuf.
 //
-// The meaning of each field, and every error, is written in proto/dgc/v1/collector.proto.  rpc/convert maps
-// these to the wire; the simulator carries them as they are.  A strategy with messages of its own adds
-// alternatives to Request and Response.  Plain values.
+// The meaning of each field, and every error, is written in proto/dgc/v1/collector.proto.
+// rpc/convert maps these to the wire; the simulator carries them as they are.  A strategy with
+// messages of its own adds alternatives to Request and Response.  Plain values.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct DirtyRequest {
   Incarnation incarnation{};
   SequenceNumber sequence{};
   Duration requested_term{};
-  std::vector<Row> rows;
+  std::vector<Row> rows = {};
   SequenceNumber complete_from{};
 };
 
@@ -40,7 +40,7 @@ struct CleanRequest {
   ClientId client;
   Incarnation incarnation{};
   SequenceNumber sequence{};
-  std::vector<Row> rows;
+  std::vector<Row> rows = {};
 };
 
 struct RenewRequest {
@@ -55,7 +55,7 @@ struct TransitRequest {
   ClientId client;
   Incarnation incarnation{};
   Duration requested_term{};
-  std::vector<Row> rows;
+  std::vector<Row> rows = {};
 };
 
 struct GoodbyeRequest {
@@ -122,10 +122,10 @@ struct GoodbyeResponse {};
 struct Refusal {
   enum class Code : uint8_t {
     kInvalidArgument,
-    kWrongIncarnation,   // FAILED_PRECONDITION
+    kWrongIncarnation,  // FAILED_PRECONDITION
     kResourceExhausted,
-    kUnavailable,        // the peer said so: not carried out
-    kUnknownOutcome,     // said by the transport of this side: perhaps carried out, perhaps later
+    kUnavailable,     // the peer said so: not carried out
+    kUnknownOutcome,  // said by the transport of this side: perhaps carried out, perhaps later
   };
   Code code = Code::kInvalidArgument;
   std::string message;

@@ -1,15 +1,16 @@
-// ObjectTable: the objects this process hosts, their edges, roots and names, and the decision that one is garbage.
+// ObjectTable: the objects this process hosts, their edges, roots and names, and the decision that
+// one is garbage.
 //
 // An object is kept while it has
 //   * a pin:         a handle in the application, a name;
 //   * a remote hold: a listing, transit lease, count, mark ... whatever the strategy reports;
 //   * an edge from another object of this process (local_in).
 // The last count that goes to zero dooms it; Work() re-checks every doomed object before it
-// reclaims it, so a reference that comes back in time wins.  What counts cannot see, cycles within this process, the
-// LocalCollector finds.  So inside one process nothing is left to the strategies.
+// reclaims it, so a reference that comes back in time wins.  What counts cannot see, cycles within
+// this process, the LocalCollector finds.  So inside one process nothing is left to the strategies.
 //
-// Reclaim is iterative and bounded: Work(budget) takes at most `budget` steps, whatever the shape of the garbage; an
-// object with a million edges or a chain of a million objects takes many calls.
+// Reclaim is iterative and bounded: Work(budget) takes at most `budget` steps, whatever the shape
+// of the garbage; an object with a million edges or a chain of a million objects takes many calls.
 //
 // Does not know leases, peers or time (but for the answer "reclaimed when").  Thread-compatible.
 #pragma once
@@ -96,8 +97,9 @@ class ObjectTable {
   // Ends an object's life at once, whoever holds it.  Its record stays until nobody does.
   void Unexport(ObjectIndex object, TimePoint now);
 
-  // Reclaims what is garbage, in at most `budget` steps; appends to `reclaimed` and, for each edge to an
-  // import that a reclaimed object had, to `dropped`.  Returns whether there is more to do now.
+  // Reclaims what is garbage, in at most `budget` steps; appends to `reclaimed` and, for each edge
+  // to an import that a reclaimed object had, to `dropped`.  Returns whether there is more to do
+  // now.
   bool Work(size_t budget, TimePoint now, std::vector<Reclaimed>* reclaimed,
             std::vector<ImportIndex>* dropped);
 

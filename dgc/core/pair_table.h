@@ -2,8 +2,10 @@
 //
 // The most numerous thing an owner keeps: one entry per (client, object) pair, ten million in one
 // process by design.  So it is the one hash table the project writes itself:
-//   * 12 bytes a slot, in two columns, at most 7/8 full: 14 to 28 bytes per pair, against 19 to 39 for absl::flat_hash_map;
-//   * its order is a function of the calls alone (absl's depends on addresses), so what is reclaimed first after
+//   * 12 bytes a slot, in two columns, at most 7/8 full: 14 to 28 bytes per pair, against 19 to 39
+//   for absl::flat_hash_map;
+//   * its order is a function of the calls alone (absl's depends on addresses), so what is
+//   reclaimed first after
 //     a lapse is the same in every run of the simulator;
 //   * a table whose client has lapsed can be taken apart in bounded steps.
 // Linear probing with backward-shift deletion (Knuth, TAOCP 3, 6.4, algorithm R): no tombstones.
@@ -62,8 +64,8 @@ class PairTable {
     }
   }
 
-  // Removes and returns some entry; nullopt if empty.  A sequence of calls without other changes between them costs O(capacity)
-  // in all: `cursor` says where to go on, and starts at 0.
+  // Removes and returns some entry; nullopt if empty.  A sequence of calls without other changes
+  // between them costs O(capacity) in all: `cursor` says where to go on, and starts at 0.
   std::optional<ObjectIndex> TakeAny(size_t& cursor) {
     if (size_ == 0) return std::nullopt;
     while (keys_[cursor] == kEmpty) ++cursor;

@@ -64,17 +64,16 @@ Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random
     : options_(std::move(options)), objects_(options_.objects, &counters_) {
   DGC_CHECK(options_.self.valid());
   DGC_CHECK(options_.owner.empty() || Raw(options_.incarnation) != 0);
-  strategy_ = strategy({.self = options_.self,
-                        .owner = options_.owner,
-                        .incarnation = options_.incarnation,
-                        .objects = &objects_,
-                        .imports = &imports_,
-                        .outputs = &outputs_,
-                        .counters = &counters_,
-                        .random = random,
-                        .drop = [this](ImportIndex import, TimePoint now) {
-                          DropImport(import, now);
-                        }});
+  strategy_ =
+      strategy({.self = options_.self,
+                .owner = options_.owner,
+                .incarnation = options_.incarnation,
+                .objects = &objects_,
+                .imports = &imports_,
+                .outputs = &outputs_,
+                .counters = &counters_,
+                .random = random,
+                .drop = [this](ImportIndex import, TimePoint now) { DropImport(import, now); }});
 }
 
 absl::StatusOr<uint16_t> Process::InternType(std::string_view type) {
@@ -177,9 +176,8 @@ WireRef Process::Describe(Target target) const {
 
 absl::StatusOr<WireRef> Process::Share(Target target, const ClientId& receiver, Duration term,
                                        TimePoint now) {
-  const auto transit = target.is_import()
-                           ? strategy_->HandedOn(target.import(), term, now)
-                           : strategy_->Shared(target.object(), receiver, term, now);
+  const auto transit = target.is_import() ? strategy_->HandedOn(target.import(), term, now)
+                                          : strategy_->Shared(target.object(), receiver, term, now);
   if (!transit.ok()) return transit.status();
   WireRef ref = Describe(target);
   ref.transit = *transit;

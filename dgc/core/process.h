@@ -1,12 +1,15 @@
 // Process: everything the collector decides in one process, as one state machine.
 //
-// It is told inputs and answers with Outputs; it has no thread, clock, socket or log of its own.  The
-// runtime and the simulator drive the very same code: call an input with the time, TakeOutputs(), do what they say.
+// It is told inputs and answers with Outputs; it has no thread, clock, socket or log of its own.
+// The runtime and the simulator drive the very same code: call an input with the time,
+// TakeOutputs(), do what they say.
 //
-//     app, rpc  --inputs, now-->  Process ( ObjectTable, ImportTable, Strategy )  --Outputs-->  shell
+//     app, rpc  --inputs, now-->  Process ( ObjectTable, ImportTable, Strategy )  --Outputs-->
+//     shell
 //
-// A *handle* is a Target that counts as one use: Export, Import, Copy and Lookup give one, Drop takes it back.  A handle to
-// an own object pins it; a handle to an import keeps it listed at its owner.
+// A *handle* is a Target that counts as one use: Export, Import, Copy and Lookup give one, Drop
+// takes it back.  A handle to an own object pins it; a handle to an import keeps it listed at its
+// owner.
 //
 // Thread-compatible: the shell keeps one lock around one Process.
 #pragma once
@@ -56,19 +59,19 @@ class Process {
   const ProcessOptions& options() const { return options_; }
 
   // --- Handles.
-  // A new own object.  RESOURCE_EXHAUSTED: objects_max, types_max.  INVALID_ARGUMENT: type too long.
-  // REQUIRES: `id` is valid and new for all time.
+  // A new own object.  RESOURCE_EXHAUSTED: objects_max, types_max.  INVALID_ARGUMENT: type too
+  // long. REQUIRES: `id` is valid and new for all time.
   absl::StatusOr<Target> Export(const ObjectId& id, std::string_view type);
-  // A reference that has arrived.  INVALID_ARGUMENT: malformed.  FAILED_PRECONDITION: names this owner but another
-  // incarnation.  NOT_FOUND: an own object that is gone; the message says when and why.
-  // RESOURCE_EXHAUSTED: imports_max, types_max.
+  // A reference that has arrived.  INVALID_ARGUMENT: malformed.  FAILED_PRECONDITION: names this
+  // owner but another incarnation.  NOT_FOUND: an own object that is gone; the message says when
+  // and why. RESOURCE_EXHAUSTED: imports_max, types_max.
   absl::StatusOr<Target> Import(const WireRef& ref, TimePoint now);
   void Copy(Target handle);
   void Drop(Target handle, TimePoint now);
-  // A copy of the reference that may leave: to the caller `receiver` (if named), who MUST import it.
-  // For an own object this is the implicit dirty: a transit lease.  For somebody else's it is a hand-on, declared to the owner
-  // in the background; this process keeps the reference until the owner has acknowledged.
-  // `term` (0: default) is for references that take a slow path.
+  // A copy of the reference that may leave: to the caller `receiver` (if named), who MUST import
+  // it. For an own object this is the implicit dirty: a transit lease.  For somebody else's it is a
+  // hand-on, declared to the owner in the background; this process keeps the reference until the
+  // owner has acknowledged. `term` (0: default) is for references that take a slow path.
   // RESOURCE_EXHAUSTED: a bound of the strategy.
   // REQUIRES: a handle or an edge keeps `target`.
   absl::StatusOr<WireRef> Share(Target target, const ClientId& receiver, Duration term,
@@ -85,7 +88,8 @@ class Process {
   absl::StatusOr<Target> Lookup(std::string_view name);
   // Ends an own object's life.
   void Unexport(ObjectIndex object, TimePoint now);
-  // The live own object that `ref` names.  Errors as Import.  Gives no handle and does not consume ref.transit.
+  // The live own object that `ref` names.  Errors as Import.  Gives no handle and does not consume
+  // ref.transit.
   absl::StatusOr<ObjectIndex> Resolve(const WireRef& ref, TimePoint now) const;
 
   // --- Messages.

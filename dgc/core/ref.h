@@ -1,7 +1,7 @@
 // WireRef: a reference as it travels, in plain C++ (dgc.v1.Ref without protobuf).
 //
-// A value; says nothing about whether the object is alive.  See proto/dgc/v1/ref.proto for what each
-// field means and how long it is valid.
+// A value; says nothing about whether the object is alive.  See proto/dgc/v1/ref.proto for what
+// each field means and how long it is valid.
 #pragma once
 
 #include <string>

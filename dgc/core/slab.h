@@ -1,7 +1,8 @@
 // Slab: a table of records at stable positions, with reuse of freed positions.
 //
-// Grows by chunks, so that neither a record nor the caller's latency pays for moving a million others, and
-// at most one chunk is wasted.  Freed positions are reused last-in first-out: the order is a function of the calls alone.
+// Grows by chunks, so that neither a record nor the caller's latency pays for moving a million
+// others, and at most one chunk is wasted.  Freed positions are reused last-in first-out: the order
+// is a function of the calls alone.
 //
 // Thread-compatible.
 #pragma once

@@ -1,9 +1,10 @@
 // Strategy: one collector's way of knowing who holds what, as seen by the process that runs it.
 //
-// One process is one state machine (Process), and the strategy is its exchangeable part: it owns who holds, the leases,
-// counts, marks or epochs, and nothing else.  Objects, edges, roots, names, imports and cycles within the process are the
-// core's, shared by all strategies.  A strategy is told events, and answers through Context: it holds and unholds
-// objects, lets go of imports, sends messages.
+// One process is one state machine (Process), and the strategy is its exchangeable part: it owns
+// who holds, the leases, counts, marks or epochs, and nothing else.  Objects, edges, roots, names,
+// imports and cycles within the process are the core's, shared by all strategies.  A strategy is
+// told events, and answers through Context: it holds and unholds objects, lets go of imports, sends
+// messages.
 //
 // Rules:
 //   * pure: no clock, thread, I/O; `now` is an argument and never goes back;
@@ -64,12 +65,13 @@ struct Transition {
     kPeerRecovered,
   };
   Kind kind{};
-  ClientId client;       // as an owner
+  ClientId client = {};  // as an owner
   PeerIndex peer{};      // as a holder
   uint64_t count = 0;    // listings or imports concerned
 };
 
-// What is to be done outside.  The shell takes it after every call and does it in order, without its lock.
+// What is to be done outside.  The shell takes it after every call and does it in order, without
+// its lock.
 struct Outputs {
   std::vector<Send> sends;
   std::vector<Reclaimed> reclaimed;
@@ -100,17 +102,18 @@ class Strategy {
     uint64_t listings = 0;
     uint64_t transits = 0;
     uint64_t departed = 0;
-    uint64_t reaping = 0;     // listings of lapsed clients not yet taken apart
-    uint64_t held = 0;        // as a holder: listed at owners
-    uint64_t pending = 0;     // as a holder: rows waiting to be sent
+    uint64_t reaping = 0;  // listings of lapsed clients not yet taken apart
+    uint64_t held = 0;     // as a holder: listed at owners
+    uint64_t pending = 0;  // as a holder: rows waiting to be sent
     Duration lateness_excused{};
   };
 
   virtual ~Strategy() = default;
 
   // --- As an owner.
-  // A reference to an own object leaves in a reply or call made for `receiver` (invalid: anonymous); the result
-  // travels in WireRef::transit.  `term` 0 is the default.  RESOURCE_EXHAUSTED: a bound.
+  // A reference to an own object leaves in a reply or call made for `receiver` (invalid:
+  // anonymous); the result travels in WireRef::transit.  `term` 0 is the default.
+  // RESOURCE_EXHAUSTED: a bound.
   virtual absl::StatusOr<TransitToken> Shared(ObjectIndex object, const ClientId& receiver,
                                               Duration term, TimePoint now) = 0;
   // A reference to an own object has come home.
@@ -119,18 +122,19 @@ class Strategy {
   virtual Response Received(const Request& request, TimePoint now) = 0;
 
   // --- As a holder.
-  // A copy of a reference has arrived; the import's use is counted already, the first one also makes the record.
+  // A copy of a reference has arrived; the import's use is counted already, the first one also
+  // makes the record.
   virtual void Imported(ImportIndex import, TransitToken transit, TimePoint now) = 0;
   // A reference to somebody else's object leaves; the strategy keeps the import (a use of its own)
   // for as long as the copy on its way depends on it.  `term` 0 is the owner's default.
   virtual absl::StatusOr<TransitToken> HandedOn(ImportIndex import, Duration term,
                                                 TimePoint now) = 0;
-  // The last use of each is gone; the strategy erases them from the import table when it is done with them.
-  // `batched`: more will follow soon, or these are many already, so there is nothing to wait for.
+  // The last use of each is gone; the strategy erases them from the import table when it is done
+  // with them. `batched`: more will follow soon, or these are many already, so there is nothing to
+  // wait for.
   virtual void Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now) = 0;
   // The answer to a Send.
-  virtual void Answered(PeerIndex peer, uint64_t call, const Response& response,
-                        TimePoint now) = 0;
+  virtual void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) = 0;
   // An orderly exit: give up everything.  What the process still holds is forgotten.
   virtual void Goodbye(TimePoint now) = 0;
   // Whether everything said is acknowledged and nothing is held.

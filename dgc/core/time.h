@@ -1,8 +1,8 @@
 // Time as the core sees it: an argument.
 //
-// A TimePoint is a reading of some monotonic clock of this process; nothing in the core knows which,
-// and nothing compares readings of two processes.  The runtime reads a real clock, the simulator
-// assigns one.  Plain values; safe anywhere.
+// A TimePoint is a reading of some monotonic clock of this process; nothing in the core knows
+// which, and nothing compares readings of two processes.  The runtime reads a real clock, the
+// simulator assigns one.  Plain values; safe anywhere.
 #pragma once
 
 #include <chrono>

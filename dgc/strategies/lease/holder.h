@@ -1,0 +1,174 @@
+// LeaseHolder: the holder's half of the lease strategy: keeps the owners told of what this process
+// holds.
+//
+// One session per owner incarnation, with at most one request in flight, so that requests arrive in
+// the order of their sequence numbers unless one is lost in the network.  What is to be said is
+// kept as state ("to be listed", "to be cleaned"), not as a queue of messages: whatever is pending
+// when the line is free goes into the next request, and what failed simply becomes pending again.
+//
+// The life of an import (after Moreau, Dickman, Jones 2005):
+//
+//     kToList --Dirty sent--> kListing --answered--> kListed
+//        |                        | dropped               | dropped
+//        +------> kToClean <------+-----------------------+
+//                  |    ^ outcome unknown
+//                  +--Clean sent--> kCleaning --answered--> gone, or kToList if it was imported
+//                  again
+//
+// A session never gives up while something is held; retries back off with jitter, up to a cap.
+//
+// Thread-compatible; no clock.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "dgc/core/deadline_queue.h"
+#include "dgc/core/digest.h"
+#include "dgc/core/strategy.h"
+#include "dgc/strategies/lease/lease.h"
+
+namespace dgc {
+
+class LeaseHolder {
+ public:
+  // `context` outlives this.
+  LeaseHolder(const LeaseOptions& options, const Strategy::Context& context);
+
+  void Imported(ImportIndex import, TransitToken transit, TimePoint now);
+  absl::StatusOr<TransitToken> HandedOn(ImportIndex import, Duration term, TimePoint now);
+  void Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now);
+  void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now);
+  void Goodbye(TimePoint now);
+  bool Quiescent() const;
+
+  void Tick(TimePoint now);
+  std::optional<TimePoint> wake_at() const;
+  void AddSizes(Strategy::Sizes* sizes) const;
+
+ private:
+  enum class Phase : uint8_t { kGone, kToList, kListing, kListed, kToClean, kCleaning };
+  // Per import, in step with the import table.
+  struct Import {
+    TransitToken transit{};  // received with it and not yet named to the owner
+    Phase phase = Phase::kGone;
+    bool listed = false;  // counted in Session::held
+  };
+  // A further token that came with a reference already held.
+  struct ExtraToken {
+    ObjectId id;
+    TransitToken transit;
+  };
+  // A hand-on to be declared; counts as a use of the import until the owner has answered.
+  struct HandOn {
+    ImportIndex import;
+    TransitToken transit;
+    Duration term;
+  };
+  enum class Op : uint8_t { kNone, kDirty, kClean, kRenew, kTransit, kGoodbye };
+  struct Session {
+    bool open = false;
+    // What is to be said.
+    std::vector<ImportIndex> to_list;
+    std::vector<ImportIndex> to_clean;
+    std::vector<ExtraToken> tokens;
+    std::vector<HandOn> hand_ons;
+    // The request in flight, and what it was about.
+    Op op = Op::kNone;
+    uint64_t call = 0;
+    TimePoint sent{};
+    SequenceNumber op_sequence{};
+    std::vector<ImportIndex> op_imports;
+    std::vector<ExtraToken> op_tokens;
+    std::vector<HandOn> op_hand_ons;
+    bool op_completes = false;  // it ends a re-listing
+    // What the owner has acknowledged.
+    SequenceNumber acknowledged{};
+    Digest held;
+    uint64_t imports = 0;  // of this session, in any phase
+    // An answer is missing, so `held` may be wrong until the retry is answered.
+    bool unsure = false;
+    // A complete re-listing is under way; the number of its first request, once sent.
+    bool relisting = false;
+    SequenceNumber relist_from{};
+    bool dead = false;  // the owner's run is over
+    bool goodbye = false;
+    // Timing.
+    Duration term{};
+    TimePoint renew_at = TimePoint::max();
+    TimePoint list_at = TimePoint::max();    // when what is in to_list and tokens is to be sent
+    TimePoint clean_at = TimePoint::max();   // when what is in to_clean is to be sent
+    TimePoint idle_at = TimePoint::max();    // when to close it if nothing is held
+    TimePoint retry_at = TimePoint::min();   // not before this
+    uint32_t failures = 0;                   // in a row
+    TimePoint queued_at = TimePoint::max();  // earliest deadline of it in deadlines_
+  };
+
+  Session& SessionOf(PeerIndex peer, TimePoint now);
+  Import& At(ImportIndex import);
+  void ToList(Session& session, ImportIndex import, TimePoint at);
+  void ToClean(Session& session, ImportIndex import, TimePoint at);
+  void AddToken(Session& session, const ExtraToken& token, TimePoint at);
+
+  // Sends what is due, if the line is free; then notes when to look again.
+  void Pump(PeerIndex peer, TimePoint now);
+  Op NextOp(PeerIndex peer, Session& session, TimePoint now);
+  TimePoint NextDeadline(const Session& session) const;
+  void SendOp(PeerIndex peer, Session& session, Op op, TimePoint now);
+  Request MakeRequest(PeerIndex peer, Session& session, Op op, TimePoint now);
+  DirtyRequest MakeDirty(PeerIndex peer, Session& session, TimePoint now);
+  CleanRequest MakeClean(PeerIndex peer, Session& session);
+  TransitRequest MakeTransit(PeerIndex peer, Session& session);
+  void TakeTokens(PeerIndex peer, Session& session, bool for_dirty, std::vector<Row>* rows);
+  // Drops outdated entries from the back; returns whether anything is left.
+  bool Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase phase) const;
+  void Push(Session& session, std::vector<ImportIndex>& list, ImportIndex import, Phase phase);
+
+  void On(PeerIndex peer, Session& session, const DirtyResponse& response, TimePoint now);
+  void On(PeerIndex peer, Session& session, const CleanResponse& response, TimePoint now);
+  void On(PeerIndex peer, Session& session, const RenewResponse& response, TimePoint now);
+  void On(PeerIndex peer, Session& session, const TransitResponse& response, TimePoint now);
+  void On(PeerIndex peer, Session& session, const GoodbyeResponse& response, TimePoint now);
+  void On(PeerIndex peer, Session& session, const Refusal& refusal, TimePoint now);
+  void Requeue(Session& session, TimePoint now);
+  void Granted(Session& session, Duration term);
+  void Relist(PeerIndex peer, Session& session, TimePoint now);
+  void Listed(Session& session, ImportIndex import);
+  void Unlisted(Session& session, ImportIndex import);
+  void Lose(Session& session, ImportIndex import, const Failure& failure);
+  // The imports of one peer.  O(imports of this process): for rare events.
+  std::vector<ImportIndex> ImportsOf(PeerIndex peer) const;
+  // Takes an import out of the session, and out of the table if nobody uses it.
+  void Forget(Session& session, ImportIndex import);
+  void OwnerGone(PeerIndex peer, Session& session, TimePoint now);
+  void ReleaseHandOns(std::vector<HandOn> hand_ons, TimePoint now);
+  bool Idle(const Session& session) const;
+  void Close(PeerIndex peer, TimePoint now);
+  Duration Backoff(const Session& session);
+  Duration Timeout(const Session& session) const;
+
+  const LeaseOptions options_;
+  const Strategy::Context& context_;
+  std::vector<Import> imports_;
+  std::deque<Session> sessions_;  // by PeerIndex; references stay valid as it grows
+  size_t open_sessions_ = 0;
+  // A session may be queued several times; only the entry at its queued_at counts.
+  struct Deadline {
+    uint32_t peer;
+    TimePoint at;
+    friend auto operator<=>(const Deadline&, const Deadline&) = default;
+  };
+  DeadlineQueue<Deadline> deadlines_;
+  uint64_t next_sequence_ = 1;
+  uint64_t next_call_ = 1;
+  uint64_t held_ = 0;
+  bool leaving_ = false;
+};
+
+}  // namespace dgc

@@ -1,0 +1,71 @@
+// The `lease` strategy: RMI-style reference listing, one lease per (holder, owner).
+//
+// The owner side (owner.h) keeps the listings, leases and transit leases; the holder side
+// (holder.h) dirties what is imported, renews in the background and cleans what is dropped.  What
+// it is, what it guarantees and where it comes from: README.md beside this file.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "dgc/core/strategy.h"
+#include "dgc/core/time.h"
+
+namespace dgc {
+
+struct LeaseOptions {
+  // --- As an owner.
+  // Granted to a holder that asks for no term.
+  Duration term_default = std::chrono::seconds(30);
+  // What is asked for is clamped to these.  0 < term_min <= term_default <= term_max <= one day.
+  Duration term_min = std::chrono::milliseconds(100);
+  Duration term_max = std::chrono::minutes(10);
+  // How long a lapsed client's listings are kept, so that a late renewal loses nothing.  0: not at
+  // all.
+  Duration limbo = Duration::zero();
+  // How long a reference is protected on its way, unless the sender asks for more; at most
+  // term_max.
+  Duration transit_term = std::chrono::seconds(30);
+  // A step of the clock longer than this is taken to be this process's own pause, and the rest of
+  // it is not counted against holders.  Also the longest time between two ticks.
+  Duration pause = std::chrono::milliseconds(250);
+  // Bounds; a request that would go over one is RESOURCE_EXHAUSTED and changes nothing.
+  uint32_t clients_max = 1 << 20;
+  uint64_t listings_max = uint64_t{1} << 31;
+  uint64_t listings_per_client_max = uint64_t{1} << 31;
+  uint64_t transits_max = 1 << 23;
+  // How many clients that left are remembered, and for how long, so that their late calls are known
+  // as late.
+  uint32_t departed_max = 1 << 16;
+  Duration departed_term = std::chrono::minutes(2);
+
+  // --- As a holder.
+  // The term to ask for; 0 asks for the owner's default.
+  Duration requested_term = Duration::zero();
+  // How long a dropped reference waits for others to share its Clean.  Drops by the collector
+  // itself never wait.
+  Duration clean_delay = std::chrono::milliseconds(1);
+  // How long an import that came with a transit lease waits before it is listed: one that is
+  // dropped sooner costs one row, not two. Well below the shortest transit term of any owner.
+  Duration dirty_delay = std::chrono::milliseconds(10);
+  // How long the bookkeeping (and connection) of an owner stays when nothing is held of it.
+  Duration linger = std::chrono::seconds(30);
+  // The most hand-ons waiting to be declared to one owner; beyond it sharing is RESOURCE_EXHAUSTED.
+  uint32_t hand_ons_max = 1 << 20;
+  // The most ids in one request; at most kBatchMax.
+  uint32_t batch_max = 4096;
+  // The first retry after a failure, doubled up to the cap (never more than a quarter of the term);
+  // jittered by up to half.
+  Duration backoff_min = std::chrono::milliseconds(50);
+  Duration backoff_max = std::chrono::seconds(5);
+  // How long to wait for an answer; never more than half the term.
+  Duration call_timeout = std::chrono::seconds(5);
+};
+
+// INVALID_ARGUMENT, naming the field.
+absl::Status Validate(const LeaseOptions& options);
+
+// REQUIRES: Validate(options).ok().
+StrategyFactory LeaseStrategy(LeaseOptions options);
+
+}  // namespace dgc

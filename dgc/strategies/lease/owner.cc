@@ -1,0 +1,456 @@
+#include "dgc/strategies/lease/owner.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "dgc/core/check.h"
+
+namespace dgc {
+namespace {
+
+// The most deadlines decided in one Tick: each is O(1).
+constexpr size_t kDeadlinesPerTick = 1024;
+
+Refusal Refuse(Refusal::Code code, std::string message) { return {code, std::move(message)}; }
+
+}  // namespace
+
+LeaseOwner::LeaseOwner(const LeaseOptions& options, const Strategy::Context& context)
+    : options_(options), context_(context), clock_(options.pause) {}
+
+Duration LeaseOwner::Grant(Duration requested) const {
+  if (requested == Duration::zero()) requested = options_.term_default;
+  return std::clamp(requested, options_.term_min, options_.term_max);
+}
+
+Refusal LeaseOwner::TooManyClients() const {
+  return Refuse(Refusal::Code::kResourceExhausted,
+                absl::StrCat("this owner keeps ", options_.clients_max, " clients at most"));
+}
+
+LeaseOwner::Client* LeaseOwner::FindClient(const ClientId& id) {
+  const auto it = client_by_id_.find(id);
+  return it == client_by_id_.end() ? nullptr : &clients_[it->second];
+}
+
+LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, Duration term) {
+  if (Client* client = FindClient(id); client != nullptr) return client;
+  if (clients_.size() >= options_.clients_max) return nullptr;
+  const uint32_t slot = clients_.Allocate();
+  Client& client = clients_[slot];
+  client.id = id;
+  client.serial = next_serial_++;
+  client.deadline = clock_.lease_now() + term;
+  if (const auto it = departed_.find(id); it != departed_.end()) {
+    client.watermark = it->second.watermark;
+    client.latest = it->second.watermark;
+    departed_.erase(it);
+  }
+  client_by_id_.emplace(id, slot);
+  leases_.Add(client.deadline, {slot, client.serial});
+  ++context_.counters->leases_granted;
+  context_.outputs->transitions.push_back(
+      {.kind = Transition::Kind::kClientAppeared, .client = id});
+  return &client;
+}
+
+// Never moves a deadline earlier: a delayed request must not shorten what a later one extended.
+void LeaseOwner::Extend(Client& client, Duration term) {
+  client.deadline = std::max(client.deadline, clock_.lease_now() + term);
+  if (client.limbo) {
+    client.limbo = false;
+    --in_limbo_;
+    ++context_.counters->leases_resurrected;
+    context_.outputs->transitions.push_back({.kind = Transition::Kind::kClientResurrected,
+                                             .client = client.id,
+                                             .count = client.listings.size()});
+  }
+}
+
+void LeaseOwner::RememberDeparted(const ClientId& id, SequenceNumber watermark) {
+  if (options_.departed_max == 0) return;
+  while (departed_order_.size() >= options_.departed_max) {
+    departed_.erase(departed_order_.front().first);
+    departed_order_.pop_front();
+  }
+  const TimePoint forget = clock_.lease_now() + options_.departed_term;
+  departed_[id] = {watermark, forget};
+  departed_order_.emplace_back(id, forget);
+}
+
+void LeaseOwner::ForgetDeparted() {
+  while (!departed_order_.empty() && departed_order_.front().second <= clock_.lease_now()) {
+    const auto it = departed_.find(departed_order_.front().first);
+    // It may have come back, and left again later.
+    if (it != departed_.end() && it->second.forget <= clock_.lease_now()) departed_.erase(it);
+    departed_order_.pop_front();
+  }
+}
+
+void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
+  Client& client = clients_[slot];
+  RememberDeparted(client.id, std::max(client.watermark, client.latest));
+  if (client.limbo) --in_limbo_;
+  listings_ -= client.listings.size();
+  context_.counters->listings_removed += client.listings.size();
+  if (client.listings.size() > 0) {
+    reaping_listings_ += client.listings.size();
+    reaping_.push_back({std::move(client.listings), 0, why});
+  }
+  client_by_id_.erase(client.id);
+  clients_.Free(slot);
+}
+
+absl::StatusOr<TransitToken> LeaseOwner::Shared(ObjectIndex object, Duration term, TimePoint now) {
+  clock_.Advance(now);
+  if (transits_.size() >= options_.transits_max) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        options_.transits_max, " references are in transit from this process, its maximum"));
+  }
+  if (term == Duration::zero()) term = options_.transit_term;
+  const uint64_t token = next_token_++;
+  Open(object, token, std::min(term, options_.term_max));
+  return TransitToken{token};
+}
+
+void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term) {
+  const TransitKey key{token, Raw(object)};
+  const TimePoint deadline = clock_.lease_now() + term;
+  const auto [it, added] = transits_.try_emplace(key, deadline);
+  if (added) {
+    context_.objects->Hold(object);
+    transit_deadlines_.Add(deadline, key);
+    ++context_.counters->transits_opened;
+  } else {
+    it->second = std::max(it->second, deadline);
+  }
+}
+
+void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
+  if (Raw(token) == 0 || transits_.erase({Raw(token), Raw(object)}) == 0) return;
+  ++context_.counters->transits_consumed;
+  context_.objects->Unhold(object, ReclaimReason::kClean);
+  CompactTransits();
+}
+
+// Most references are registered long before their transit lease ends: keeps the dead deadlines a
+// constant share.
+void LeaseOwner::CompactTransits() {
+  if (transit_deadlines_.size() < 4096 || transit_deadlines_.size() < 2 * transits_.size()) return;
+  transit_deadlines_.Compact([this](const TransitKey& key) { return !transits_.contains(key); });
+}
+
+void LeaseOwner::Returned(ObjectIndex object, TransitToken transit) { Consume(object, transit); }
+
+Response LeaseOwner::Received(const Request& request, TimePoint now) {
+  clock_.Advance(now);
+  return std::visit(
+      [&](const auto& typed) -> Response {
+        if (!typed.client.valid()) {
+          return Refuse(Refusal::Code::kInvalidArgument, "the client id is zero");
+        }
+        if (Raw(context_.incarnation) == 0 || typed.incarnation != context_.incarnation) {
+          return Refuse(Refusal::Code::kWrongIncarnation,
+                        "owner restarted: the request names another incarnation of this owner");
+        }
+        return On(typed, now);
+      },
+      request);
+}
+
+std::optional<Refusal> LeaseOwner::OverQuota(const DirtyRequest& request) {
+  Client* client = FindClient(request.client);
+  const uint64_t listed = client == nullptr ? 0 : client->listings.size();
+  // The cheap answer first: most requests are far from any bound.
+  uint64_t added = request.rows.size();
+  if (listed + added > options_.listings_per_client_max ||
+      listings_ + added > options_.listings_max) {
+    absl::flat_hash_map<ObjectId, bool> fresh;
+    for (const Row& row : request.rows) {
+      const auto object = context_.objects->Find(row.id);
+      if (!object.has_value()) continue;
+      if (client == nullptr || client->listings.Find(*object) == nullptr) fresh[row.id] = true;
+    }
+    added = fresh.size();
+  }
+  if (added > 0 && listed + added > options_.listings_per_client_max) {
+    return Refuse(
+        Refusal::Code::kResourceExhausted,
+        absl::StrCat("one client may list ", options_.listings_per_client_max, " objects here"));
+  }
+  if (added > 0 && listings_ + added > options_.listings_max) {
+    return Refuse(Refusal::Code::kResourceExhausted,
+                  absl::StrCat("this owner keeps ", options_.listings_max, " listings at most"));
+  }
+  return std::nullopt;
+}
+
+// Batches are bound by cache misses; this overlaps them.
+void LeaseOwner::PrefetchAhead(const std::vector<Row>& rows, size_t i) const {
+  constexpr size_t kAhead = 8;
+  if (i + kAhead < rows.size()) context_.objects->Prefetch(rows[i + kAhead].id);
+}
+
+std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, SequenceNumber sequence,
+                                        TimePoint now) {
+  const auto object = context_.objects->Find(row.id);
+  if (!object.has_value()) return context_.objects->WhyAbsent(row.id, now);
+  SequenceNumber* listed = client.listings.Find(*object);
+  if (listed == nullptr) {
+    if (sequence <= client.watermark) {
+      // A Clean that names this pair may have overtaken it.  The transit lease is not touched: a
+      // copy that is still wanted depends on it.
+      ++context_.counters->late_calls;
+      return Failure{.reason = FailureReason::kStale};
+    }
+    client.listings.Insert(*object, sequence);
+    client.held.Add(row.id);
+    context_.objects->Hold(*object);
+    ++listings_;
+    ++context_.counters->listings_added;
+  } else if (*listed < sequence) {
+    *listed = sequence;
+  } else {
+    ++context_.counters->late_calls;
+  }
+  Consume(*object, row.transit);
+  return std::nullopt;
+}
+
+Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
+  if (std::optional<Refusal> refusal = OverQuota(request); refusal.has_value()) {
+    return *std::move(refusal);
+  }
+  DirtyResponse response;
+  response.granted_term = Grant(request.requested_term);
+  Client* client = FindOrAddClient(request.client, response.granted_term);
+  if (client == nullptr) return TooManyClients();
+  Extend(*client, response.granted_term);
+  ++context_.counters->leases_renewed;
+  for (size_t i = 0; i < request.rows.size(); ++i) {
+    PrefetchAhead(request.rows, i);
+    auto failure = List(*client, request.rows[i], request.sequence, now);
+    if (failure.has_value()) {
+      failure->index = static_cast<uint32_t>(i);
+      response.failures.push_back(*failure);
+    }
+  }
+  if (Raw(request.complete_from) != 0 && request.sequence > client->latest) {
+    client->listings.EraseIf([&](ObjectIndex object, SequenceNumber sequence) {
+      if (sequence >= request.complete_from) return false;
+      client->held.Remove(context_.objects->Get(object).id);
+      context_.objects->Unhold(object, ReclaimReason::kClean);
+      --listings_;
+      ++context_.counters->listings_removed;
+      return true;
+    });
+    client->watermark = std::max(client->watermark, SequenceNumber{Raw(request.complete_from) - 1});
+  }
+  client->latest = std::max(client->latest, request.sequence);
+  return response;
+}
+
+void LeaseOwner::Unlist(Client& client, const Row& row, SequenceNumber sequence) {
+  const auto object = context_.objects->FindRecord(row.id);
+  if (!object.has_value()) return;
+  if (const SequenceNumber* listed = client.listings.Find(*object); listed != nullptr) {
+    if (*listed < sequence) {
+      client.listings.Erase(*object);
+      client.held.Remove(row.id);
+      --listings_;
+      ++context_.counters->listings_removed;
+      // The transit lease first, if any: once nothing holds the record, its position is no longer
+      // ours.
+      Consume(*object, row.transit);
+      context_.objects->Unhold(*object, ReclaimReason::kClean);
+      return;
+    }
+    ++context_.counters->late_calls;
+  }
+  Consume(*object, row.transit);
+}
+
+Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
+  // A client not known gets a record too: its number must be remembered, whatever arrives first.
+  Client* client = FindOrAddClient(request.client, options_.term_min);
+  if (client == nullptr) return TooManyClients();
+  if (client->listings.size() == 0) {
+    client->deadline = std::max(client->deadline, clock_.lease_now() + options_.term_min);
+  }
+  for (size_t i = 0; i < request.rows.size(); ++i) {
+    PrefetchAhead(request.rows, i);
+    Unlist(*client, request.rows[i], request.sequence);
+  }
+  client->watermark = std::max(client->watermark, request.sequence);
+  client->latest = std::max(client->latest, request.sequence);
+  return CleanResponse{};
+}
+
+Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
+  Client* client = FindClient(request.client);
+  if (client == nullptr) return RenewResponse{RenewResult::kUnknownClient, {}};
+  RenewResponse response;
+  response.granted_term = Grant(request.requested_term);
+  Extend(*client, response.granted_term);
+  ++context_.counters->leases_renewed;
+  if (request.sequence >= client->latest && request.held != client->held) {
+    response.result = RenewResult::kDiffers;
+    ++context_.counters->digest_differences;
+  }
+  return response;
+}
+
+Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
+  if (transits_.size() + request.rows.size() > options_.transits_max) {
+    return Refuse(
+        Refusal::Code::kResourceExhausted,
+        absl::StrCat("this owner keeps ", options_.transits_max, " transit leases at most"));
+  }
+  for (const Row& row : request.rows) {
+    if ((Raw(row.transit) & kHolderTokenBit) == 0) {
+      return Refuse(Refusal::Code::kInvalidArgument,
+                    "a transit token chosen by a holder has its highest bit set");
+    }
+  }
+  TransitResponse response;
+  response.granted_term = std::clamp(
+      request.requested_term == Duration::zero() ? options_.transit_term : request.requested_term,
+      options_.term_min, options_.term_max);
+  for (size_t i = 0; i < request.rows.size(); ++i) {
+    const Row& row = request.rows[i];
+    const auto object = context_.objects->Find(row.id);
+    if (object.has_value()) {
+      Open(*object, Raw(row.transit), response.granted_term);
+    } else {
+      Failure failure = context_.objects->WhyAbsent(row.id, now);
+      failure.index = static_cast<uint32_t>(i);
+      response.failures.push_back(failure);
+    }
+  }
+  return response;
+}
+
+Response LeaseOwner::On(const GoodbyeRequest& request, TimePoint) {
+  ++context_.counters->goodbyes;
+  const auto it = client_by_id_.find(request.client);
+  if (it == client_by_id_.end()) {
+    const auto departed = departed_.find(request.client);
+    if (departed != departed_.end()) {
+      departed->second.watermark = std::max(departed->second.watermark, request.sequence);
+    } else {
+      RememberDeparted(request.client, request.sequence);
+    }
+    return GoodbyeResponse{};
+  }
+  Client& client = clients_[it->second];
+  if (request.sequence <= client.latest) {
+    ++context_.counters->late_calls;
+    return GoodbyeResponse{};
+  }
+  client.latest = request.sequence;
+  context_.outputs->transitions.push_back(
+      {.kind = Transition::Kind::kGoodbye, .client = client.id, .count = client.listings.size()});
+  RemoveClient(it->second, ReclaimReason::kClean);
+  return GoodbyeResponse{};
+}
+
+void LeaseOwner::ExpireLeases(size_t& limit) {
+  const TimePoint now = clock_.lease_now();
+  for (; limit > 0; --limit) {
+    const auto key = leases_.TakeDue(now);
+    if (!key.has_value()) return;
+    Client& client = clients_[key->slot];
+    if (client.serial != key->serial) continue;
+    if (client.deadline > now) {
+      leases_.Add(client.deadline, *key);
+      continue;
+    }
+    if (client.listings.size() > 0 && !client.limbo && options_.limbo > Duration::zero()) {
+      client.limbo = true;
+      ++in_limbo_;
+      ++context_.counters->leases_limbo_entered;
+      client.deadline = now + options_.limbo;
+      leases_.Add(client.deadline, *key);
+      context_.outputs->transitions.push_back({.kind = Transition::Kind::kClientLimbo,
+                                               .client = client.id,
+                                               .count = client.listings.size()});
+      continue;
+    }
+    if (client.listings.size() > 0) {
+      ++context_.counters->leases_lapsed;
+      context_.outputs->transitions.push_back({.kind = Transition::Kind::kLeaseLapsed,
+                                               .client = client.id,
+                                               .count = client.listings.size()});
+    }
+    RemoveClient(key->slot, ReclaimReason::kLapse);
+  }
+}
+
+void LeaseOwner::ExpireTransits(size_t& limit) {
+  const TimePoint now = clock_.lease_now();
+  for (; limit > 0; --limit) {
+    const auto key = transit_deadlines_.TakeDue(now);
+    if (!key.has_value()) return;
+    const auto it = transits_.find(*key);
+    if (it == transits_.end()) continue;
+    if (it->second > now) {
+      transit_deadlines_.Add(it->second, *key);
+      continue;
+    }
+    transits_.erase(it);
+    ++context_.counters->transits_expired;
+    context_.objects->Unhold(ObjectIndex{key->object}, ReclaimReason::kTransitExpired);
+  }
+}
+
+void LeaseOwner::Tick(TimePoint now) {
+  clock_.Advance(now);
+  size_t limit = kDeadlinesPerTick;
+  ExpireLeases(limit);
+  ExpireTransits(limit);
+  ForgetDeparted();
+  overdue_ = limit == 0;
+}
+
+bool LeaseOwner::Work(size_t& budget) {
+  while (budget > 0 && !reaping_.empty()) {
+    Reaping& front = reaping_.front();
+    const auto object = front.listings.TakeAny(front.cursor);
+    if (!object.has_value()) {
+      reaping_.pop_front();
+      continue;
+    }
+    --budget;
+    --reaping_listings_;
+    context_.objects->Unhold(*object, front.why);
+  }
+  return !reaping_.empty() || overdue_;
+}
+
+std::optional<TimePoint> LeaseOwner::wake_at() const {
+  if (!reaping_.empty() || overdue_) return TimePoint::min();
+  std::optional<TimePoint> lease_deadline = leases_.next();
+  for (const auto& other :
+       {transit_deadlines_.next(),
+        departed_order_.empty() ? std::nullopt : std::optional(departed_order_.front().second)}) {
+    if (other.has_value() && (!lease_deadline.has_value() || *other < *lease_deadline)) {
+      lease_deadline = other;
+    }
+  }
+  if (!lease_deadline.has_value()) return std::nullopt;
+  // Often enough for the lease clock to tell a pause of this process from the passing of time.
+  return clock_.ReadingAt(std::min(*lease_deadline, clock_.lease_now() + options_.pause / 2));
+}
+
+void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
+  sizes->clients = clients_.size();
+  sizes->clients_in_limbo = in_limbo_;
+  sizes->listings = listings_;
+  sizes->transits = transits_.size();
+  sizes->departed = departed_.size();
+  sizes->reaping = reaping_listings_;
+  sizes->lateness_excused = clock_.excused();
+}
+
+}  // namespace dgc

@@ -1,0 +1,149 @@
+// LeaseOwner: the owner's half of the lease strategy: who holds what here, and until when.
+//
+// Per client: one lease, a watermark, and its listings (PairTable).  Per reference on its way: one
+// transit lease.  Each listing and each transit lease is one remote hold on its object; what an
+// object's holders add up to is a count, never a list, so an object with 100,000 holders costs the
+// same as one with ten.
+//
+// Two cases carry the design:
+//   * late calls: a Clean raises the client's watermark to its number.  A Dirty for an unlisted
+//   pair numbered at or below it is stale.
+//     So no tombstone per object exists, and none can be forgotten too early; clients that have
+//     gone are remembered for a while
+//     (`departed`), with their watermark;
+//   * a reference in a reply races with the receiver's own Clean of the same object.  It is
+//   therefore no listing yet but a
+//     transit lease with a token of its own, which only somebody who received that very copy can
+//     name.
+//
+// All deadlines are in lease time (core/lease_clock.h).  A lapse is O(1) when decided; its listings
+// are taken apart in Work().
+//
+// Thread-compatible; no clock.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "dgc/core/deadline_queue.h"
+#include "dgc/core/digest.h"
+#include "dgc/core/lease_clock.h"
+#include "dgc/core/pair_table.h"
+#include "dgc/core/slab.h"
+#include "dgc/core/strategy.h"
+#include "dgc/strategies/lease/lease.h"
+
+namespace dgc {
+
+class LeaseOwner {
+ public:
+  // `context` outlives this.
+  LeaseOwner(const LeaseOptions& options, const Strategy::Context& context);
+
+  absl::StatusOr<TransitToken> Shared(ObjectIndex object, Duration term, TimePoint now);
+  void Returned(ObjectIndex object, TransitToken transit);
+  Response Received(const Request& request, TimePoint now);
+
+  void Tick(TimePoint now);
+  bool Work(size_t& budget);
+  std::optional<TimePoint> wake_at() const;
+  void AddSizes(Strategy::Sizes* sizes) const;
+
+ private:
+  struct Client {
+    ClientId id;
+    TimePoint deadline{};  // lease time
+    SequenceNumber watermark{};
+    SequenceNumber latest{};
+    Digest held;
+    PairTable listings;
+    uint32_t serial = 0;
+    bool limbo = false;
+  };
+  // Positions of clients are reused; the serial tells an old deadline from a new one.
+  struct LeaseKey {
+    uint32_t slot;
+    uint32_t serial;
+    friend auto operator<=>(const LeaseKey&, const LeaseKey&) = default;
+  };
+  struct TransitKey {
+    uint64_t token;
+    uint32_t object;
+    friend auto operator<=>(const TransitKey&, const TransitKey&) = default;
+    template <typename H>
+    friend H AbslHashValue(H state, const TransitKey& key) {
+      return H::combine(std::move(state), key.token, key.object);
+    }
+  };
+  struct Departed {
+    SequenceNumber watermark{};
+    TimePoint forget{};  // lease time
+  };
+  struct Reaping {
+    PairTable listings;
+    size_t cursor = 0;
+    ReclaimReason why{};
+  };
+
+  Response On(const DirtyRequest& request, TimePoint now);
+  Response On(const CleanRequest& request, TimePoint now);
+  Response On(const RenewRequest& request, TimePoint now);
+  Response On(const TransitRequest& request, TimePoint now);
+  Response On(const GoodbyeRequest& request, TimePoint now);
+
+  Client* FindClient(const ClientId& id);
+  // Null: clients_max.
+  Client* FindOrAddClient(const ClientId& id, Duration term);
+  Refusal TooManyClients() const;
+  // Ends the lease: its listings are queued to be taken apart, its watermark remembered.
+  void RemoveClient(uint32_t slot, ReclaimReason why);
+  void RememberDeparted(const ClientId& id, SequenceNumber watermark);
+  void Extend(Client& client, Duration term);
+  Duration Grant(Duration requested) const;
+  // Whether the rows of `request` fit the bounds on listings.
+  std::optional<Refusal> OverQuota(const DirtyRequest& request);
+  void PrefetchAhead(const std::vector<Row>& rows, size_t i) const;
+  std::optional<Failure> List(Client& client, const Row& row, SequenceNumber sequence,
+                              TimePoint now);
+  void Unlist(Client& client, const Row& row, SequenceNumber sequence);
+  void Consume(ObjectIndex object, TransitToken token);
+  void Open(ObjectIndex object, uint64_t token, Duration term);
+  void ExpireLeases(size_t& limit);
+  void ExpireTransits(size_t& limit);
+  void ForgetDeparted();
+  void CompactTransits();
+
+  const LeaseOptions options_;
+  const Strategy::Context& context_;
+  LeaseClock clock_;
+  // Deadlines are left to be decided because the last Tick reached its limit.
+  bool overdue_ = false;
+
+  // Three views of one set of clients.
+  Slab<Client> clients_;
+  absl::flat_hash_map<ClientId, uint32_t> client_by_id_;
+  DeadlineQueue<LeaseKey> leases_;
+  uint32_t next_serial_ = 1;
+  uint64_t listings_ = 0;
+  uint64_t in_limbo_ = 0;
+
+  // Two views of one set of transit leases: lease time at which each ends.  A deadline that was
+  // consumed stays queued until it comes up or is compacted away.
+  absl::flat_hash_map<TransitKey, TimePoint> transits_;
+  DeadlineQueue<TransitKey> transit_deadlines_;
+  uint64_t next_token_ = 1;
+
+  // Two views of one set, oldest first.
+  absl::flat_hash_map<ClientId, Departed> departed_;
+  std::deque<std::pair<ClientId, TimePoint>> departed_order_;
+
+  std::deque<Reaping> reaping_;
+  uint64_t reaping_listings_ = 0;
+};
+
+}  // namespace dgc
