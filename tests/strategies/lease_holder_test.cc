@@ -1,0 +1,255 @@
+// Both halves of the lease strategy, talking to each other over a perfect or a cut network.
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/strategies/node.h"
+
+namespace dgc::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class LeaseHolderTest : public ::testing::Test {
+ protected:
+  Node owner_{7, "host:1"};
+  Node other_{8, "host:2"};
+  Node alice_{1, ""};
+  Node bob_{2, ""};
+  Cluster cluster_{{&owner_, &other_, &alice_, &bob_}};
+
+  // A new object, held by `holder` alone.
+  Target HeldBy(Node& holder, WireRef* ref = nullptr) {
+    const Target object = owner_.Export();
+    const WireRef shared = owner_.Share(object);
+    owner_.Drop(object);
+    if (ref != nullptr) *ref = shared;
+    return holder.Import(shared);
+  }
+};
+
+TEST_F(LeaseHolderTest, AReferenceInUseKeepsTheObjectForManyTerms) {
+  WireRef ref;
+  HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(60));
+  EXPECT_TRUE(owner_.Live(ref));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_EQ(owner_.process.sizes().listings, 1u);
+}
+
+TEST_F(LeaseHolderTest, DroppingTheLastCopyReclaimsAtOnce) {
+  WireRef ref;
+  const Target handle = HeldBy(alice_, &ref);
+  alice_.process.Copy(handle);
+  cluster_.Sleep(seconds(1));
+  alice_.Drop(handle);
+  cluster_.Sleep(milliseconds(100));
+  EXPECT_TRUE(owner_.Live(ref));
+  alice_.Drop(handle);
+  cluster_.Sleep(milliseconds(100));
+  EXPECT_FALSE(owner_.Live(ref));
+}
+
+TEST_F(LeaseHolderTest, AShortLivedReferenceCostsOneRow) {
+  const Target handle = HeldBy(alice_);
+  alice_.Drop(handle);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.live(), 0u);
+  EXPECT_EQ(alice_.process.counters().rows_sent, 1u);
+}
+
+TEST_F(LeaseHolderTest, EveryCopyReceivedIsAccountedFor) {
+  WireRef ref;
+  const Target object = owner_.Export();
+  ref = owner_.Share(object);
+  const Target first = alice_.Import(ref);
+  cluster_.Sleep(seconds(1));
+  for (int i = 0; i < 5; ++i) alice_.Import(owner_.Share(object));
+  owner_.Drop(object);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  for (int i = 0; i < 6; ++i) alice_.Drop(first);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.live(), 0u);
+  EXPECT_EQ(alice_.process.imports().size(), 0u);
+}
+
+TEST_F(LeaseHolderTest, ARefThatComesBackWhileItsCleanIsOnTheWayIsKept) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  alice_.Drop(handle);
+  alice_.now += milliseconds(2);
+  alice_.Run();  // The Clean leaves.
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  const WireRef again = owner_.Share(object);
+  owner_.Drop(object);
+  alice_.Import(again);
+  cluster_.Sleep(seconds(30));
+  EXPECT_TRUE(owner_.Live(again));
+}
+
+TEST_F(LeaseHolderTest, AHandOnIsSafeThoughTheSenderExitsAtOnce) {
+  WireRef ref;
+  const Target handle = HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(1));
+  const WireRef copy = alice_.Share(handle);
+  alice_.Drop(handle);
+  alice_.process.Goodbye(alice_.now);
+  cluster_.Sleep(seconds(5));
+  EXPECT_TRUE(owner_.Live(ref));
+  bob_.Import(copy);
+  cluster_.Sleep(seconds(30));
+  EXPECT_TRUE(owner_.Live(ref));
+  EXPECT_TRUE(alice_.process.Quiescent());
+}
+
+TEST_F(LeaseHolderTest, GoodbyeReleasesAlsoWhatWasNeverListed) {
+  HeldBy(alice_);
+  alice_.process.Goodbye(alice_.now);
+  cluster_.Sleep(milliseconds(100));
+  EXPECT_EQ(owner_.live(), 0u);
+  EXPECT_TRUE(alice_.process.Quiescent());
+}
+
+TEST_F(LeaseHolderTest, APartitionShorterThanTheTermIsInvisible) {
+  WireRef ref;
+  HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(seconds(4));
+  cluster_.Heal("host:1");
+  cluster_.Sleep(seconds(30));
+  EXPECT_TRUE(owner_.Live(ref));
+  EXPECT_TRUE(alice_.lost.empty());
+}
+
+TEST_F(LeaseHolderTest, WhatWasLostInAPartitionIsTold) {
+  WireRef ref;
+  const Target handle = HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(seconds(60));
+  EXPECT_FALSE(owner_.Live(ref));
+  cluster_.Heal("host:1");
+  cluster_.Sleep(seconds(10));
+  ASSERT_EQ(alice_.lost.size(), 1u);
+  EXPECT_EQ(alice_.lost[0].cause, LossCause::kReclaimed);
+  EXPECT_EQ(alice_.lost[0].reclaim_reason, ReclaimReason::kLapse);
+  alice_.Drop(handle);
+  EXPECT_EQ(alice_.process.imports().size(), 0u);
+}
+
+TEST_F(LeaseHolderTest, AnObjectThatOutlivedThePartitionIsListedAgain) {
+  const Target object = owner_.Export();
+  alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(seconds(60));
+  EXPECT_EQ(owner_.process.sizes().listings, 0u);
+  cluster_.Heal("host:1");
+  cluster_.Sleep(seconds(10));
+  EXPECT_EQ(owner_.process.sizes().listings, 1u);
+  EXPECT_TRUE(alice_.lost.empty());
+}
+
+TEST_F(LeaseHolderTest, AHolderThatWasStoppedPastItsTermFindsOut) {
+  WireRef ref;
+  HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(1));
+  owner_.Sleep(seconds(20));
+  alice_.Pause(seconds(20));
+  EXPECT_FALSE(owner_.Live(ref));
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(alice_.lost.size(), 1u);
+}
+
+TEST_F(LeaseHolderTest, ARestartOfTheOwnerIsTold) {
+  HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  Node restarted(9, "host:1");
+  Cluster after({&restarted, &alice_});
+  restarted.now = alice_.now;
+  after.Sleep(seconds(10));
+  ASSERT_EQ(alice_.lost.size(), 1u);
+  EXPECT_EQ(alice_.lost[0].cause, LossCause::kOwnerRestarted);
+}
+
+TEST_F(LeaseHolderTest, ManyReferencesGoInBatches) {
+  std::vector<Target> handles;
+  for (int i = 0; i < 10000; ++i) handles.push_back(HeldBy(alice_));
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.process.sizes().listings, 10000u);
+  EXPECT_LE(alice_.process.counters().requests_sent, 4u);
+  for (const Target handle : handles) alice_.Drop(handle);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.live(), 0u);
+  EXPECT_LE(alice_.process.counters().requests_sent, 8u);
+}
+
+TEST_F(LeaseHolderTest, RenewalsCostOneRequestWhateverIsHeld) {
+  for (int i = 0; i < 1000; ++i) HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  const uint64_t rows = alice_.process.counters().rows_sent;
+  const uint64_t requests = alice_.process.counters().requests_sent;
+  cluster_.Sleep(seconds(50));
+  EXPECT_EQ(alice_.process.counters().rows_sent, rows);
+  EXPECT_LE(alice_.process.counters().requests_sent - requests, 12u);
+}
+
+TEST_F(LeaseHolderTest, AChainAcrossHostsIsReclaimedFromItsHead) {
+  Node* hosts[] = {&owner_, &other_};
+  WireRef next;
+  for (int i = 0; i < 2000; ++i) {
+    Node& host = *hosts[i % 2];
+    const Target object = host.Export();
+    if (i > 0) {
+      const Target to = host.Import(next);
+      ASSERT_TRUE(host.process.Link(object.object(), to).ok());
+      host.Drop(to);
+    }
+    next = host.Share(object);
+    host.Drop(object);
+    if (i % 100 == 0) cluster_.Sleep(milliseconds(50));
+  }
+  const Target head = alice_.Import(next);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.live() + other_.live(), 2000u);
+  alice_.Drop(head);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.live() + other_.live(), 0u);
+}
+
+TEST_F(LeaseHolderTest, ACycleWithinOneHostGoes) {
+  const Target a = owner_.Export();
+  const Target b = owner_.Export();
+  ASSERT_TRUE(owner_.process.Link(a.object(), b).ok());
+  ASSERT_TRUE(owner_.process.Link(b.object(), a).ok());
+  const Target held = alice_.Import(owner_.Share(a));
+  owner_.Drop(a);
+  owner_.Drop(b);
+  cluster_.Sleep(seconds(3));
+  EXPECT_EQ(owner_.live(), 2u);
+  alice_.Drop(held);
+  cluster_.Sleep(seconds(3));
+  EXPECT_EQ(owner_.live(), 0u);
+}
+
+TEST_F(LeaseHolderTest, WhenAllIsDroppedNothingIsLeftInAnyTable) {
+  for (int i = 0; i < 50; ++i) alice_.Drop(HeldBy(alice_));
+  const Target kept = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  const Target copy = bob_.Import(alice_.Share(kept));
+  cluster_.Sleep(seconds(1));
+  alice_.Drop(kept);
+  bob_.process.Goodbye(bob_.now);
+  bob_.Drop(copy);
+  cluster_.Sleep(seconds(60));
+  for (Node* node : {&owner_, &alice_, &bob_}) {
+    const Strategy::Sizes sizes = node->process.sizes();
+    EXPECT_EQ(sizes.clients + sizes.listings + sizes.transits + sizes.held + sizes.pending, 0u);
+    EXPECT_EQ(node->process.imports().peers(), 0u);
+  }
+}
+
+}  // namespace
+}  // namespace dgc::testing

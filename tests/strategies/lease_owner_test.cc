@@ -1,0 +1,401 @@
+// The owner's half of the lease strategy, told requests by hand.
+#include <variant>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/strategies/node.h"
+
+namespace dgc::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr ClientId kAlice{1, 2};
+constexpr ClientId kBob{1, 3};
+constexpr Incarnation kRun{7};
+
+class LeaseOwnerTest : public ::testing::Test {
+ protected:
+  explicit LeaseOwnerTest(LeaseOptions options = TestLease()) : owner_(7, "host:1", options) {}
+
+  ObjectId IdOf(Target handle) { return owner_.process.Describe(handle).id; }
+
+  DirtyResponse Dirty(ClientId client, uint64_t sequence, std::vector<Row> rows,
+                      Duration term = {}) {
+    Response response = owner_.process.Received(
+        DirtyRequest{client, kRun, SequenceNumber{sequence}, term, std::move(rows), {}},
+        owner_.now);
+    EXPECT_TRUE(std::holds_alternative<DirtyResponse>(response));
+    return std::get<DirtyResponse>(response);
+  }
+  void Clean(ClientId client, uint64_t sequence, std::vector<Row> rows) {
+    Response response = owner_.process.Received(
+        CleanRequest{client, kRun, SequenceNumber{sequence}, std::move(rows)}, owner_.now);
+    EXPECT_TRUE(std::holds_alternative<CleanResponse>(response));
+    owner_.Run();
+  }
+  RenewResponse Renew(ClientId client, uint64_t sequence, Digest held) {
+    Response response = owner_.process.Received(
+        RenewRequest{client, kRun, SequenceNumber{sequence}, {}, held}, owner_.now);
+    return std::get<RenewResponse>(response);
+  }
+  // An object that nothing but what a test lists keeps alive.
+  ObjectId Listed(ClientId client, uint64_t sequence) {
+    const Target handle = owner_.Export();
+    const ObjectId id = IdOf(handle);
+    EXPECT_TRUE(Dirty(client, sequence, {{id}}).failures.empty());
+    owner_.Drop(handle);
+    owner_.Run();
+    return id;
+  }
+  bool Live(const ObjectId& id) { return owner_.process.objects().Find(id).has_value(); }
+  Digest DigestOf(std::vector<ObjectId> ids) {
+    Digest digest;
+    for (const ObjectId& id : ids) digest.Add(id);
+    return digest;
+  }
+
+  Node owner_;
+};
+
+TEST_F(LeaseOwnerTest, AListingKeepsTheObjectAndACleanReclaimsIt) {
+  const ObjectId id = Listed(kAlice, 1);
+  EXPECT_TRUE(Live(id));
+
+  Clean(kAlice, 2, {{id}});
+
+  EXPECT_FALSE(Live(id));
+  ASSERT_EQ(owner_.reclaimed.size(), 1u);
+  EXPECT_EQ(owner_.reclaimed[0].reason, ReclaimReason::kClean);
+}
+
+TEST_F(LeaseOwnerTest, AnObjectIsKeptWhileAnyHolderIsLeft) {
+  const ObjectId id = Listed(kAlice, 1);
+  Dirty(kBob, 1, {{id}});
+
+  Clean(kAlice, 2, {{id}});
+  EXPECT_TRUE(Live(id));
+  Clean(kBob, 2, {{id}});
+  EXPECT_FALSE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, ALeaseLapsesAtItsDeadlineAndNotBefore) {
+  const ObjectId id = Listed(kAlice, 1);
+
+  owner_.Sleep(seconds(10) - milliseconds(1));
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(milliseconds(1));
+
+  EXPECT_FALSE(Live(id));
+  EXPECT_EQ(owner_.reclaimed.at(0).reason, ReclaimReason::kLapse);
+}
+
+TEST_F(LeaseOwnerTest, ARenewalExtendsTheLease) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(seconds(9));
+  EXPECT_EQ(Renew(kAlice, 1, DigestOf({id})).result, RenewResult::kOk);
+  owner_.Sleep(seconds(9));
+  EXPECT_TRUE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, ARenewalForAShorterTermNeverShortensTheLease) {
+  const ObjectId id = Listed(kAlice, 1);
+  Dirty(kAlice, 2, {}, milliseconds(200));
+  owner_.Sleep(seconds(5));
+  EXPECT_TRUE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, ARenewalThatArrivesBeforeTheLapseIsDecidedWins) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(seconds(9));
+  owner_.Pause(milliseconds(1001));  // The deadline has passed; nobody has looked yet.
+  EXPECT_EQ(Renew(kAlice, 1, DigestOf({id})).result, RenewResult::kOk);
+  owner_.Run();
+  EXPECT_TRUE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, TheOwnersOwnPauseIsNotCountedAgainstHolders) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Pause(seconds(600));
+  owner_.Run();
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(seconds(5));
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(seconds(10));
+  EXPECT_FALSE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, TermsAreClampedAndADefaultIsGranted) {
+  EXPECT_EQ(Dirty(kAlice, 1, {}).granted_term, seconds(10));
+  EXPECT_EQ(Dirty(kAlice, 2, {}, Duration(1)).granted_term, TestLease().term_min);
+  EXPECT_EQ(Dirty(kAlice, 3, {}, std::chrono::hours(20)).granted_term, TestLease().term_max);
+}
+
+// Birrell et al. 1993, section 2.3: the races of dirty and clean.
+TEST_F(LeaseOwnerTest, ACleanOvertakenByANewerDirtyIsIgnored) {
+  const ObjectId id = Listed(kAlice, 5);
+  Dirty(kAlice, 8, {{id}});
+  Clean(kAlice, 7, {{id}});
+  EXPECT_TRUE(Live(id));
+  EXPECT_GT(owner_.process.counters().late_calls, 0u);
+}
+
+TEST_F(LeaseOwnerTest, ADirtyThatACleanHasOvertakenIsStaleNotDroppedInSilence) {
+  const ObjectId keeper = Listed(kAlice, 1);
+  const Target handle = owner_.Export();
+  const ObjectId id = IdOf(handle);
+
+  Clean(kAlice, 21, {{id}});  // The first thing ever said about this pair.
+  const DirtyResponse late = Dirty(kAlice, 20, {{id}});
+
+  ASSERT_EQ(late.failures.size(), 1u);
+  EXPECT_EQ(late.failures[0].reason, FailureReason::kStale);
+  owner_.Drop(handle);
+  owner_.Run();
+  EXPECT_FALSE(Live(id));
+  EXPECT_TRUE(Live(keeper));
+}
+
+TEST_F(LeaseOwnerTest, AStrongCleanOfAClientNotYetKnownIsRemembered) {
+  const Target handle = owner_.Export();
+  Clean(kAlice, 21, {{IdOf(handle)}});
+  EXPECT_EQ(Dirty(kAlice, 20, {{IdOf(handle)}}).failures.at(0).reason, FailureReason::kStale);
+  EXPECT_TRUE(Dirty(kAlice, 22, {{IdOf(handle)}}).failures.empty());
+}
+
+TEST_F(LeaseOwnerTest, DuplicatesChangeNothing) {
+  const ObjectId id = Listed(kAlice, 1);
+  Dirty(kAlice, 1, {{id}, {id}});
+  EXPECT_EQ(owner_.process.sizes().listings, 1u);
+  Clean(kAlice, 2, {{id}, {id}});
+  Clean(kAlice, 2, {{id}});
+  EXPECT_EQ(owner_.process.sizes().listings, 0u);
+  EXPECT_FALSE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, AStaleDirtyDoesNotConsumeTheTransitLease) {
+  const WireRef ref = owner_.Share(owner_.Export());
+  Dirty(kAlice, 1, {});
+  Clean(kAlice, 9, {});
+  EXPECT_EQ(Dirty(kAlice, 8, {{ref.id, ref.transit}}).failures.at(0).reason, FailureReason::kStale);
+  EXPECT_EQ(owner_.process.sizes().transits, 1u);
+}
+
+TEST_F(LeaseOwnerTest, AReferenceOnItsWayIsKeptForTheTransitTerm) {
+  const Target handle = owner_.Export();
+  const WireRef ref = owner_.Share(handle);
+  owner_.Drop(handle);
+  owner_.Sleep(seconds(10) - milliseconds(1));
+  EXPECT_TRUE(owner_.Live(ref));
+  owner_.Sleep(milliseconds(1));
+  EXPECT_FALSE(owner_.Live(ref));
+  EXPECT_EQ(owner_.reclaimed.at(0).reason, ReclaimReason::kTransitExpired);
+}
+
+TEST_F(LeaseOwnerTest, ACleanOfOneCopyDoesNotTouchAnotherOnItsWay) {
+  const Target handle = owner_.Export();
+  const WireRef first = owner_.Share(handle);
+  const WireRef second = owner_.Share(handle);
+  owner_.Drop(handle);
+  Dirty(kAlice, 1, {{first.id, first.transit}});
+  Clean(kAlice, 2, {{first.id}});
+  EXPECT_TRUE(owner_.Live(second));
+  Clean(kAlice, 3, {{second.id, second.transit}});
+  EXPECT_FALSE(owner_.Live(second));
+}
+
+TEST_F(LeaseOwnerTest, PerIdFailuresSayWhyAndTheOthersAreListed) {
+  const ObjectId gone = Listed(kBob, 1);
+  Clean(kBob, 2, {{gone}});
+  owner_.Sleep(seconds(1));
+  const Target unexported = owner_.Export();
+  owner_.process.Unexport(unexported.object(), owner_.now);
+  const ObjectId unexported_id = IdOf(unexported);
+  const Target fine = owner_.Export();
+
+  const DirtyResponse response =
+      Dirty(kAlice, 1, {{{9, 9}}, {gone}, {IdOf(fine)}, {unexported_id}});
+
+  ASSERT_EQ(response.failures.size(), 3u);
+  EXPECT_EQ(response.failures[0], (Failure{0, FailureReason::kUnknown, {}, {}}));
+  EXPECT_EQ(response.failures[1],
+            (Failure{1, FailureReason::kReclaimed, ReclaimReason::kClean, seconds(1)}));
+  EXPECT_EQ(response.failures[2].reason, FailureReason::kUnexported);
+  EXPECT_EQ(owner_.process.sizes().listings, 1u);
+}
+
+TEST_F(LeaseOwnerTest, AnUnexportedObjectGoesAtOnceWhoeverHoldsItAndItsRecordWithTheLastHolder) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.process.Unexport(*owner_.process.objects().Find(id), owner_.now);
+  owner_.Run();
+  EXPECT_EQ(owner_.reclaimed.at(0).reason, ReclaimReason::kUnexport);
+  EXPECT_TRUE(owner_.process.objects().FindRecord(id).has_value());
+  Clean(kAlice, 2, {{id}});
+  EXPECT_FALSE(owner_.process.objects().FindRecord(id).has_value());
+}
+
+TEST_F(LeaseOwnerTest, ADigestThatDiffersIsReported) {
+  const ObjectId a = Listed(kAlice, 1);
+  const ObjectId b = Listed(kAlice, 2);
+  EXPECT_EQ(Renew(kAlice, 2, DigestOf({a, b})).result, RenewResult::kOk);
+  EXPECT_EQ(Renew(kAlice, 2, DigestOf({a})).result, RenewResult::kDiffers);
+  EXPECT_EQ(Renew(kAlice, 2, DigestOf({a, a})).result, RenewResult::kDiffers);
+  EXPECT_EQ(Renew(kAlice, 1, DigestOf({a})).result, RenewResult::kOk)
+      << "an older number describes an older set: not compared";
+}
+
+TEST_F(LeaseOwnerTest, ACompleteRelistingRemovesWhatItDoesNotName) {
+  const ObjectId kept = Listed(kAlice, 1);
+  const ObjectId leaked = Listed(kAlice, 2);
+  owner_.process.Received(
+      DirtyRequest{kAlice, kRun, SequenceNumber{5}, {}, {{kept}}, SequenceNumber{5}}, owner_.now);
+  owner_.Run();
+  EXPECT_TRUE(Live(kept));
+  EXPECT_FALSE(Live(leaked));
+  EXPECT_EQ(Renew(kAlice, 5, DigestOf({kept})).result, RenewResult::kOk);
+}
+
+TEST_F(LeaseOwnerTest, AGhostOfARelistingRemovesNothing) {
+  const ObjectId a = Listed(kAlice, 1);
+  const ObjectId b = Listed(kAlice, 9);
+  owner_.process.Received(DirtyRequest{kAlice, kRun, SequenceNumber{8}, {}, {}, SequenceNumber{8}},
+                          owner_.now);
+  owner_.Run();
+  EXPECT_TRUE(Live(a));
+  EXPECT_TRUE(Live(b));
+}
+
+TEST_F(LeaseOwnerTest, GoodbyeReleasesEverythingAtOnceAndLaterGhostsAreStale) {
+  const ObjectId id = Listed(kAlice, 1);
+  const Target other = owner_.Export();
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{9}}, owner_.now);
+  owner_.Run();
+  EXPECT_FALSE(Live(id));
+  EXPECT_EQ(owner_.process.sizes().clients, 0u);
+  EXPECT_EQ(Dirty(kAlice, 8, {{IdOf(other)}}).failures.at(0).reason, FailureReason::kStale);
+}
+
+TEST_F(LeaseOwnerTest, AGhostOfAGoodbyeIsIgnored) {
+  const ObjectId id = Listed(kAlice, 9);
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{8}}, owner_.now);
+  owner_.Run();
+  EXPECT_TRUE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, OnlyThisRunIsServed) {
+  const Response response = owner_.process.Received(
+      DirtyRequest{kAlice, Incarnation{8}, SequenceNumber{1}, {}, {}, {}}, owner_.now);
+  EXPECT_EQ(std::get<Refusal>(response).code, Refusal::Code::kWrongIncarnation);
+  EXPECT_EQ(owner_.process.sizes().clients, 0u);
+}
+
+TEST_F(LeaseOwnerTest, DepartedClientsAreForgottenInTime) {
+  for (uint64_t i = 0; i < 100; ++i) {
+    const ClientId client{5, i};
+    const ObjectId id = Listed(client, 1);
+    Clean(client, 2, {{id}});
+  }
+  owner_.Sleep(seconds(11));
+  EXPECT_EQ(owner_.process.sizes().clients, 0u);
+  EXPECT_EQ(owner_.process.sizes().departed, 100u);
+  owner_.Sleep(TestLease().departed_term);
+  EXPECT_EQ(owner_.process.sizes().departed, 0u);
+  EXPECT_FALSE(owner_.process.wake_at().has_value()) << "nothing is left to wake up for";
+}
+
+LeaseOptions SmallBounds() {
+  LeaseOptions options = TestLease();
+  options.clients_max = 2;
+  options.listings_per_client_max = 3;
+  options.listings_max = 4;
+  options.transits_max = 2;
+  options.departed_max = 2;
+  options.limbo = seconds(5);
+  return options;
+}
+
+class LeaseBoundsTest : public LeaseOwnerTest {
+ protected:
+  LeaseBoundsTest() : LeaseOwnerTest(SmallBounds()) {}
+  Refusal::Code Refused(Request request) {
+    const Response response = owner_.process.Received(request, owner_.now);
+    EXPECT_TRUE(std::holds_alternative<Refusal>(response));
+    return std::get<Refusal>(response).code;
+  }
+  DirtyRequest Ask(ClientId client, uint64_t sequence, std::vector<Row> rows) {
+    return {client, kRun, SequenceNumber{sequence}, {}, std::move(rows), {}};
+  }
+};
+
+TEST_F(LeaseBoundsTest, ListingsPerClientAndInAll) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 5; ++i) rows.push_back({IdOf(owner_.Export())});
+  Dirty(kAlice, 1, {rows[0], rows[1], rows[2]});
+  EXPECT_EQ(Refused(Ask(kAlice, 2, {rows[3]})), Refusal::Code::kResourceExhausted);
+  EXPECT_TRUE(Dirty(kAlice, 3, {rows[0], rows[1], rows[2]}).failures.empty())
+      << "what is listed already can always be listed again";
+  Dirty(kBob, 1, {rows[0]});
+  EXPECT_EQ(Refused(Ask(kBob, 2, {rows[1]})), Refusal::Code::kResourceExhausted);
+  EXPECT_EQ(owner_.process.sizes().listings, 4u);
+}
+
+TEST_F(LeaseBoundsTest, Clients) {
+  Dirty(kAlice, 1, {});
+  Dirty(kBob, 1, {});
+  EXPECT_EQ(Refused(Ask({9, 9}, 1, {})), Refusal::Code::kResourceExhausted);
+  owner_.Sleep(seconds(10));
+  EXPECT_TRUE(Dirty({9, 9}, 2, {}).failures.empty());
+}
+
+TEST_F(LeaseBoundsTest, TransitLeases) {
+  const Target handle = owner_.Export();
+  owner_.Share(handle);
+  owner_.Share(handle);
+  EXPECT_EQ(owner_.process.Share(handle, {}, {}, owner_.now).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Refused(TransitRequest{
+                kAlice, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | 5}}}}),
+            Refusal::Code::kResourceExhausted);
+}
+
+TEST_F(LeaseBoundsTest, InLimboALateRenewalLosesNothing) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(seconds(14));
+  EXPECT_EQ(owner_.process.sizes().clients_in_limbo, 1u);
+  EXPECT_EQ(Renew(kAlice, 1, DigestOf({id})).result, RenewResult::kOk);
+  EXPECT_EQ(owner_.process.sizes().clients_in_limbo, 0u);
+  owner_.Sleep(seconds(9));
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(seconds(7));
+  EXPECT_FALSE(Live(id));
+}
+
+TEST_F(LeaseOwnerTest, ALapseOfManyListingsIsTakenApartInBoundedSteps) {
+  std::vector<Row> rows;
+  std::vector<Target> handles;
+  for (int i = 0; i < 1000; ++i) {
+    handles.push_back(owner_.Export());
+    rows.push_back({IdOf(handles.back())});
+  }
+  Dirty(kAlice, 1, rows);
+  for (const Target handle : handles) owner_.Drop(handle);
+  owner_.Run();
+  for (int i = 0; i < 39; ++i) {
+    owner_.now += milliseconds(250);
+    owner_.process.Tick(owner_.now);
+  }
+  owner_.now += milliseconds(250);
+  owner_.process.Tick(owner_.now);
+
+  size_t live = owner_.live();
+  EXPECT_EQ(live, 1000u);
+  while (owner_.process.Work(10, owner_.now)) {
+    EXPECT_LE(live - owner_.live(), 10u);
+    live = owner_.live();
+  }
+  EXPECT_EQ(owner_.live(), 0u);
+}
+
+}  // namespace
+}  // namespace dgc::testing

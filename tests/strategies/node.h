@@ -1,0 +1,155 @@
+// Node: one Process with the lease strategy under a hand-moved clock, for tests of the strategy.
+//
+// Verbs are short so that a test reads as a script.  Not thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dgc/core/process.h"
+#include "dgc/strategies/lease/lease.h"
+#include "gtest/gtest.h"
+
+namespace dgc::testing {
+
+inline constexpr TimePoint kStart{std::chrono::hours(1)};
+
+class CountingRandom final : public Random {
+ public:
+  uint64_t Next() override { return Mix(++state_); }
+
+ private:
+  uint64_t state_ = 0;
+};
+
+inline LeaseOptions TestLease() {
+  LeaseOptions options;
+  options.term_default = std::chrono::seconds(10);
+  options.transit_term = std::chrono::seconds(10);
+  options.pause = std::chrono::seconds(1);
+  return options;
+}
+
+class Node {
+ public:
+  // `name` empty: a process that hosts nothing.
+  Node(uint64_t number, std::string name, LeaseOptions lease = TestLease())
+      : process({.self = {number, 1}, .owner = std::move(name), .incarnation = Incarnation{number}},
+                LeaseStrategy(lease), &random_),
+        client_{number, 1} {}
+
+  ClientId client() const { return client_; }
+
+  // An own object, alive by the handle returned.
+  Target Export() {
+    auto handle = process.Export({0xabc, next_object_++}, "thing");
+    EXPECT_TRUE(handle.ok());
+    return *handle;
+  }
+  WireRef Share(Target handle) {
+    auto ref = process.Share(handle, {}, {}, now);
+    EXPECT_TRUE(ref.ok()) << ref.status().ToString();
+    return *ref;
+  }
+  Target Import(const WireRef& ref) {
+    auto handle = process.Import(ref, now);
+    EXPECT_TRUE(handle.ok()) << handle.status().ToString();
+    return *handle;
+  }
+  void Drop(Target handle) { process.Drop(handle, now); }
+
+  // Ticks and works until nothing is left to do now, and takes the outputs.
+  void Run() {
+    process.Tick(now);
+    while (process.Work(64, now)) process.Tick(now);
+    Outputs outputs;
+    process.TakeOutputs(&outputs);
+    for (Send& send : outputs.sends) sends.push_back(std::move(send));
+    for (const Reclaimed& end : outputs.reclaimed) reclaimed.push_back(end);
+    for (const Lost& one : outputs.lost) lost.push_back(one);
+    for (const Transition& one : outputs.transitions) transitions.push_back(one);
+  }
+
+  // Time passes in a healthy process: it ticks on the way.
+  void Sleep(Duration duration) {
+    const TimePoint end = now + duration;
+    while (now < end) {
+      now = std::min(end, now + std::chrono::milliseconds(250));
+      Run();
+    }
+  }
+  // Time passes in a process that is stopped.
+  void Pause(Duration duration) { now += duration; }
+
+  bool Live(const WireRef& ref) const { return process.objects().Find(ref.id).has_value(); }
+  size_t live() const { return process.objects().live(); }
+
+  TimePoint now = kStart;
+  std::vector<Send> sends;
+  std::vector<Reclaimed> reclaimed;
+  std::vector<Lost> lost;
+  std::vector<Transition> transitions;
+
+ private:
+  CountingRandom random_;
+
+ public:
+  Process process;
+
+ private:
+  ClientId client_;
+  uint64_t next_object_ = 1;
+};
+
+// Two or more nodes on a network that delivers at once, in order.
+class Cluster {
+ public:
+  explicit Cluster(std::vector<Node*> nodes) : nodes_(std::move(nodes)) {}
+
+  // Delivers everything, until nobody has anything to say.
+  void Settle() {
+    for (bool said = true; said;) {
+      said = false;
+      for (Node* node : nodes_) {
+        node->Run();
+        for (const Send& send : std::exchange(node->sends, {})) {
+          said = true;
+          Deliver(*node, send);
+        }
+      }
+    }
+  }
+  // As Settle, while time passes for all.
+  void Sleep(Duration duration) {
+    for (Duration slept{}; slept < duration; slept += kStep) {
+      for (Node* node : nodes_) node->now += kStep;
+      Settle();
+    }
+  }
+  void Cut(const std::string& owner) { cut_[owner] = true; }
+  void Heal(const std::string& owner) { cut_[owner] = false; }
+
+ private:
+  static constexpr Duration kStep = std::chrono::milliseconds(50);
+
+  void Deliver(Node& from, const Send& send) {
+    const Peer& peer = from.process.imports().GetPeer(send.peer);
+    Response response = Refusal{Refusal::Code::kUnknownOutcome, "cut"};
+    if (!cut_[peer.owner]) {
+      for (Node* node : nodes_) {
+        if (node->process.options().owner == peer.owner) {
+          response = node->process.Received(send.request, node->now);
+        }
+      }
+    }
+    from.process.Answered(send.peer, send.call, response, from.now);
+  }
+
+  std::vector<Node*> nodes_;
+  std::map<std::string, bool> cut_;
+};
+
+}  // namespace dgc::testing
