@@ -57,11 +57,7 @@ class PairTable {
   // REQUIRES: `object` is present.
   void Erase(ObjectIndex object) {
     Vacate(Probe(Raw(object)));
-    if (size_ == 0) {
-      *this = PairTable();
-    } else if (capacity_ > kCapacityMin && size_ * 8 < capacity_) {
-      Rehash(capacity_ / 4 < kCapacityMin ? kCapacityMin : capacity_ / 4);
-    }
+    Shrink();
   }
 
   // Removes and returns some entry; nullopt if empty.  A sequence of calls without other changes
@@ -75,17 +71,16 @@ class PairTable {
     return object;
   }
 
-  // Removes every entry for which `gone(object, sequence)` holds.  O(capacity).
+  // Removes every entry for which `gone(object, sequence)` holds.  O(capacity), in place: putting
+  // the others into a new table in slot order would be quadratic, as each growth begins with its
+  // first part overfull.  An entry that is kept may be asked about twice.
   template <typename Predicate>
   void EraseIf(Predicate gone) {
-    PairTable kept;
     for (size_t slot = 0; slot < capacity_; ++slot) {
-      if (keys_[slot] == kEmpty) continue;
-      if (!gone(ObjectIndex{keys_[slot]}, values_[slot])) {
-        kept.Insert(ObjectIndex{keys_[slot]}, values_[slot]);
-      }
+      // Whatever moves into the hole comes from slots not yet visited, or around the end.
+      while (keys_[slot] != kEmpty && gone(ObjectIndex{keys_[slot]}, values_[slot])) Vacate(slot);
     }
-    *this = std::move(kept);
+    Shrink();
   }
 
  private:
@@ -116,6 +111,19 @@ class PairTable {
   }
 
   void Grow() { Rehash(capacity_ == 0 ? kCapacityMin : capacity_ * 2); }
+
+  // At most half full afterwards, so that the next change does not grow it again.
+  void Shrink() {
+    if (size_ == 0) {
+      *this = PairTable();
+      return;
+    }
+    size_t capacity = capacity_;
+    while (capacity > kCapacityMin && size_ * 8 < capacity) {
+      capacity = std::max(capacity / 4, kCapacityMin);
+    }
+    if (capacity != capacity_) Rehash(capacity);
+  }
 
   void Rehash(size_t capacity) {
     PairTable old = std::move(*this);
