@@ -88,6 +88,8 @@ void ObjectTable::Unhold(ObjectIndex object, ReclaimReason why) {
 }
 
 absl::Status ObjectTable::AddEdge(ObjectIndex from, Target to) {
+  // Nobody would ever take the edge back.
+  if (!Alive(from)) return absl::NotFoundError("the object to refer from was unexported");
   ObjectRecord& record = At(from);
   if (record.edges == nullptr) record.edges = std::make_unique<std::vector<Target>>();
   if (record.edges->size() >= options_.edges_per_object_max) {
@@ -122,6 +124,7 @@ absl::Status ObjectTable::RemoveEdge(ObjectIndex from, Target to) {
 }
 
 absl::Status ObjectTable::Bind(std::string_view name, ObjectIndex object) {
+  if (!Alive(object)) return absl::NotFoundError("the object to be named was unexported");
   const auto it = names_.find(absl::string_view(name.data(), name.size()));
   if (it == names_.end()) {
     if (names_.size() >= options_.names_max) {

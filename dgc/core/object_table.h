@@ -83,12 +83,13 @@ class ObjectTable {
   void Unhold(ObjectIndex object, ReclaimReason why);
 
   // Edges are a multiset.  A remote edge is counted in the import table by the caller.
-  // RESOURCE_EXHAUSTED: edges_per_object_max.
+  // RESOURCE_EXHAUSTED: edges_per_object_max.  NOT_FOUND: `from` was unexported.
   absl::Status AddEdge(ObjectIndex from, Target to);
   // NOT_FOUND if there is no such edge.  O(degree), latest edges first.
   absl::Status RemoveEdge(ObjectIndex from, Target to);
 
-  // Names pin what they name.  Bind replaces.  RESOURCE_EXHAUSTED: names_max.
+  // Names pin what they name.  Bind replaces.  RESOURCE_EXHAUSTED: names_max.  NOT_FOUND:
+  // the object was unexported.
   absl::Status Bind(std::string_view name, ObjectIndex object);
   // NOT_FOUND if nothing has that name.
   absl::Status Unbind(std::string_view name);
@@ -132,7 +133,7 @@ class ObjectTable {
   struct IdEq {
     using is_transparent = void;
     const Slab<ObjectRecord>* records;
-    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
+    bool operator()(uint32_t a, uint32_t b) const { return (*records)[a].id == (*records)[b].id; }
     bool operator()(uint32_t a, const ObjectId& b) const { return (*records)[a].id == b; }
     bool operator()(const ObjectId& a, uint32_t b) const { return a == (*records)[b].id; }
   };
