@@ -5,14 +5,21 @@
 namespace dgc {
 
 PeerIndex ImportTable::InternPeer(const std::string& owner, Incarnation incarnation) {
-  std::vector<PeerIndex>& runs = peers_by_owner_[owner];
-  for (const PeerIndex peer : runs) {
-    if (GetPeer(peer).incarnation == incarnation) return peer;
-  }
+  if (const auto found = FindPeer(owner, incarnation); found.has_value()) return *found;
   const PeerIndex peer{peers_.Allocate()};
   peers_[Raw(peer)] = {owner, incarnation, 0};
-  runs.push_back(peer);
+  peers_by_owner_[owner].push_back(peer);
   return peer;
+}
+
+std::optional<PeerIndex> ImportTable::FindPeer(const std::string& owner,
+                                               Incarnation incarnation) const {
+  const auto it = peers_by_owner_.find(owner);
+  if (it == peers_by_owner_.end()) return std::nullopt;
+  for (const PeerIndex peer : it->second) {
+    if (GetPeer(peer).incarnation == incarnation) return peer;
+  }
+  return std::nullopt;
 }
 
 void ImportTable::ForgetPeer(PeerIndex peer) {

@@ -51,6 +51,7 @@ class ImportTable {
 
   // The peer of that name and incarnation, made if there is none.
   PeerIndex InternPeer(const std::string& owner, Incarnation incarnation);
+  std::optional<PeerIndex> FindPeer(const std::string& owner, Incarnation incarnation) const;
   const Peer& GetPeer(PeerIndex peer) const { return peers_[Raw(peer)]; }
   // REQUIRES: nothing is imported from it and nobody will name it again.
   void ForgetPeer(PeerIndex peer);

@@ -128,12 +128,15 @@ absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
   if (absl::Status status = Validate(ref); !status.ok()) return status;
   const auto type = InternType(ref.type);
   if (!type.ok()) return type.status();
-  if (imports_.size() >= options_.imports_max) {
+  const auto known = imports_.FindPeer(ref.owner, ref.incarnation);
+  if (imports_.size() >= options_.imports_max &&
+      !(known.has_value() && imports_.Find(*known, ref.id).has_value())) {
     return absl::ResourceExhaustedError(
         absl::StrCat("this process holds ", options_.imports_max, " references, its maximum"));
   }
-  const ImportIndex import =
-      imports_.Intern(imports_.InternPeer(ref.owner, ref.incarnation), ref.id, *type);
+  const PeerIndex peer =
+      known.has_value() ? *known : imports_.InternPeer(ref.owner, ref.incarnation);
+  const ImportIndex import = imports_.Intern(peer, ref.id, *type);
   ++imports_[import].uses;
   ++counters_.imports;
   strategy_->Imported(import, ref.transit, now);
@@ -222,7 +225,10 @@ void Process::Answered(PeerIndex peer, uint64_t call, const Response& response, 
 }
 
 bool Process::Work(size_t budget, TimePoint now) {
-  bool more = strategy_->Work(budget, now);
+  // Half and half, so that neither waits until the other has nothing left to do.
+  size_t strategy_budget = budget - budget / 2;
+  bool more = strategy_->Work(strategy_budget, now);
+  budget = budget / 2 + strategy_budget;
   more |= objects_.Work(budget, now, &outputs_.reclaimed, &dropped_);
   if (!dropped_.empty()) {
     std::erase_if(dropped_, [this](ImportIndex import) { return --imports_[import].uses > 0; });

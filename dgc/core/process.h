@@ -39,10 +39,10 @@ struct ProcessOptions {
   // Who this process is as a holder.  Valid, and new on every start.
   ClientId self;
   // Its stable name as an owner; empty if it hosts nothing.  At most kOwnerNameBytesMax.
-  std::string owner;
+  std::string owner{};
   // This run; not none if `owner` is set.
   Incarnation incarnation{};
-  ObjectTableOptions objects;
+  ObjectTableOptions objects{};
   // The most different references held at once; Import() beyond it is RESOURCE_EXHAUSTED.
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
   // The most different types of objects and imports together.  At most 65,535.
@@ -64,7 +64,8 @@ class Process {
   absl::StatusOr<Target> Export(const ObjectId& id, std::string_view type);
   // A reference that has arrived.  INVALID_ARGUMENT: malformed.  FAILED_PRECONDITION: names this
   // owner but another incarnation.  NOT_FOUND: an own object that is gone; the message says when
-  // and why. RESOURCE_EXHAUSTED: imports_max, types_max.
+  // and why. RESOURCE_EXHAUSTED: imports_max (another reference to what is held
+  // already is not beyond it), types_max.
   absl::StatusOr<Target> Import(const WireRef& ref, TimePoint now);
   void Copy(Target handle);
   void Drop(Target handle, TimePoint now);
@@ -79,7 +80,8 @@ class Process {
   // The same reference without protection: for logs, maps and comparisons.
   WireRef Describe(Target target) const;
 
-  // --- The graph.  `from` is an own object's index; the caller has a handle to it.
+  // --- The graph.  `from` is an own object's index; the caller has a handle to it.  NOT_FOUND if
+  // it was unexported, as for Bind.
   absl::Status Link(ObjectIndex from, Target to);
   absl::Status Unlink(ObjectIndex from, Target to, TimePoint now);
   absl::Status Bind(std::string_view name, ObjectIndex object);
