@@ -100,6 +100,8 @@ class Process {
   void Goodbye(TimePoint now) { strategy_->Goodbye(now); }
   bool Quiescent() const { return strategy_->Quiescent(); }
 
+  void SetReaping(ReapingMode mode) { strategy_->SetReaping(mode); }
+
   // --- Time.
   void Tick(TimePoint now) { strategy_->Tick(now); }
   // Does at most `budget` steps of deferred work and returns whether there is more to do now.

@@ -59,6 +59,8 @@ struct Transition {
     kClientResurrected,
     kLeaseLapsed,
     kGoodbye,
+    kBrakeOn,  // reaping is held: too many leases are overdue together
+    kBrakeOff,
     kRelisting,       // as a holder: the owner did not know us, or knew something else
     kOwnerRestarted,  // as a holder
     kPeerFailing,     // as a holder: the first failure after a success
@@ -68,6 +70,13 @@ struct Transition {
   ClientId client = {};  // as an owner
   PeerIndex peer{};      // as a holder
   uint64_t count = 0;    // listings or imports concerned
+};
+
+// Whether lapses are acted on.
+enum class ReapingMode : uint8_t {
+  kAutomatic,  // yes, unless the mass-expiry brake holds them
+  kHeld,       // no, until the mode is changed
+  kReleased,   // yes, whatever the brake says
 };
 
 // What is to be done outside.  The shell takes it after every call and does it in order, without
@@ -102,9 +111,12 @@ class Strategy {
     uint64_t listings = 0;
     uint64_t transits = 0;
     uint64_t departed = 0;
-    uint64_t reaping = 0;  // listings of lapsed clients not yet taken apart
-    uint64_t held = 0;     // as a holder: listed at owners
-    uint64_t pending = 0;  // as a holder: rows waiting to be sent
+    uint64_t reaping = 0;   // listings of lapsed clients not yet taken apart
+    uint64_t deferred = 0;  // lapses held back by the brake
+    bool braking = false;
+    Duration term_floor{};  // what the load makes the least term granted
+    uint64_t held = 0;      // as a holder: listed at owners
+    uint64_t pending = 0;   // as a holder: rows waiting to be sent
     Duration lateness_excused{};
   };
 
@@ -139,6 +151,9 @@ class Strategy {
   virtual void Goodbye(TimePoint now) = 0;
   // Whether everything said is acknowledged and nothing is held.
   virtual bool Quiescent() const = 0;
+
+  // An operator's word on reaping; for strategies that reap.
+  virtual void SetReaping(ReapingMode mode) = 0;
 
   // --- Time.
   virtual void Tick(TimePoint now) = 0;

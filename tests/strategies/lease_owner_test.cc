@@ -1,4 +1,5 @@
 // The owner's half of the lease strategy, told requests by hand.
+#include <algorithm>
 #include <variant>
 
 #include "gmock/gmock.h"
@@ -309,7 +310,9 @@ LeaseOptions SmallBounds() {
   options.clients_max = 2;
   options.listings_per_client_max = 3;
   options.listings_max = 4;
-  options.transits_max = 2;
+  options.transits_max = 5;
+  options.transits_per_client_max = 2;
+  options.transits_unregistered_max = 2;
   options.departed_max = 2;
   options.limbo = seconds(5);
   return options;
@@ -348,15 +351,31 @@ TEST_F(LeaseBoundsTest, Clients) {
   EXPECT_TRUE(Dirty({9, 9}, 2, {}).failures.empty());
 }
 
-TEST_F(LeaseBoundsTest, TransitLeases) {
+TEST_F(LeaseBoundsTest, TransitLeasesPerClientOfStrangersAndInAll) {
   const Target handle = owner_.Export();
-  owner_.Share(handle);
-  owner_.Share(handle);
-  EXPECT_EQ(owner_.process.Share(handle, {}, {}, owner_.now).status().code(),
-            absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(Refused(TransitRequest{
-                kAlice, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | 5}}}}),
-            Refusal::Code::kResourceExhausted);
+  const auto share = [&](ClientId receiver) {
+    return owner_.process.Share(handle, receiver, {}, owner_.now).status().code();
+  };
+  const auto declare = [&](ClientId client, uint64_t token) {
+    return TransitRequest{
+        client, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | token}}}};
+  };
+  EXPECT_EQ(share({}), absl::StatusCode::kOk);
+  EXPECT_EQ(share({77, 77}), absl::StatusCode::kOk);
+  EXPECT_EQ(share({}), absl::StatusCode::kResourceExhausted) << "anonymous callers share a bound";
+  EXPECT_EQ(Refused(declare({88, 88}, 5)), Refusal::Code::kResourceExhausted);
+
+  Dirty(kAlice, 1, {});
+  Dirty(kBob, 1, {});
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
+  const WireRef second = *owner_.process.Share(handle, kAlice, {}, owner_.now);
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kResourceExhausted) << "her own bound";
+  EXPECT_EQ(Refused(declare(kAlice, 5)), Refusal::Code::kResourceExhausted);
+  EXPECT_EQ(share(kBob), absl::StatusCode::kOk);
+  EXPECT_EQ(share(kBob), absl::StatusCode::kResourceExhausted) << "all together";
+
+  Clean(kAlice, 2, {{second.id, second.transit}});
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
 }
 
 TEST_F(LeaseBoundsTest, InLimboALateRenewalLosesNothing) {
@@ -369,6 +388,104 @@ TEST_F(LeaseBoundsTest, InLimboALateRenewalLosesNothing) {
   EXPECT_TRUE(Live(id));
   owner_.Sleep(seconds(7));
   EXPECT_FALSE(Live(id));
+}
+
+LeaseOptions Brake() {
+  LeaseOptions options = TestLease();
+  options.brake_percent = 50;
+  options.brake_clients_min = 4;
+  options.brake_hold = seconds(60);
+  return options;
+}
+
+class LeaseBrakeTest : public LeaseOwnerTest {
+ protected:
+  LeaseBrakeTest() : LeaseOwnerTest(Brake()) {}
+
+  // `count` clients with an object each.
+  std::vector<ObjectId> Clients(uint64_t count) {
+    std::vector<ObjectId> ids;
+    for (uint64_t i = 0; i < count; ++i) ids.push_back(Listed({100, i + 1}, 1));
+    return ids;
+  }
+  size_t CountLive(const std::vector<ObjectId>& ids) {
+    return static_cast<size_t>(
+        std::count_if(ids.begin(), ids.end(), [&](const ObjectId& id) { return Live(id); }));
+  }
+  bool Braking() { return owner_.process.sizes().braking; }
+};
+
+TEST_F(LeaseBrakeTest, WhenHalfOfTheClientsFallSilentTogetherReapingIsHeldAndThenGoesOn) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(69));
+  EXPECT_EQ(CountLive(ids), 8u);
+  EXPECT_TRUE(Braking());
+  EXPECT_EQ(owner_.process.sizes().deferred, 8u);
+
+  owner_.Sleep(seconds(1));
+  EXPECT_EQ(CountLive(ids), 0u) << "it lets go by itself";
+  EXPECT_FALSE(Braking());
+  EXPECT_EQ(owner_.process.counters().brakes, 1u);
+}
+
+TEST_F(LeaseBrakeTest, WhoComesBackWhileReapingIsHeldLosesNothing) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(65));
+  EXPECT_EQ(Renew({100, 1}, 1, DigestOf({ids[0]})).result, RenewResult::kOk);
+  owner_.Sleep(seconds(6));
+  EXPECT_EQ(CountLive(ids), 1u);
+  EXPECT_TRUE(Live(ids[0]));
+}
+
+TEST_F(LeaseBrakeTest, FewerClientsThanTheMinimumAreReapedAsUsual) {
+  const std::vector<ObjectId> ids = Clients(3);
+  owner_.Sleep(seconds(10));
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+TEST_F(LeaseBrakeTest, AMinorityIsReapedAsUsual) {
+  const std::vector<ObjectId> ids = Clients(9);
+  owner_.Sleep(seconds(8));
+  for (uint64_t i = 0; i < 5; ++i) Renew({100, i + 1}, 1, DigestOf({ids[i]}));
+  owner_.Sleep(seconds(2));
+  EXPECT_EQ(CountLive(ids), 5u);
+}
+
+TEST_F(LeaseBrakeTest, AnOperatorReleasesOrForcesIt) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(12));
+  EXPECT_TRUE(Braking());
+  owner_.process.SetReaping(ReapingMode::kReleased);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 0u);
+
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(std::chrono::minutes(10));
+  EXPECT_TRUE(Live(id));
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_FALSE(Live(id));
+}
+
+LeaseOptions Budget() {
+  LeaseOptions options = TestLease();
+  options.renewals_per_second_max = 1;
+  return options;
+}
+
+class LeaseBudgetTest : public LeaseOwnerTest {
+ protected:
+  LeaseBudgetTest() : LeaseOwnerTest(Budget()) {}
+};
+
+TEST_F(LeaseBudgetTest, UnderMoreRenewalsThanTheBudgetTermsGrowAndComeBack) {
+  EXPECT_EQ(Dirty(kAlice, 1, {}).granted_term, seconds(10));
+  for (uint64_t i = 1; i <= 19; ++i) Dirty({100, i}, 1, {});
+  EXPECT_EQ(Dirty(kAlice, 2, {}).granted_term, seconds(40)) << "20 clients, twice per term, 1/s";
+  owner_.Sleep(seconds(39));
+  EXPECT_EQ(owner_.process.sizes().clients, 1u);
+  EXPECT_EQ(Dirty(kAlice, 3, {}).granted_term, seconds(10));
 }
 
 TEST_F(LeaseOwnerTest, ALapseOfManyListingsIsTakenApartInBoundedSteps) {

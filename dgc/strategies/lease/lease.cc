@@ -16,9 +16,9 @@ class Lease final : public Strategy {
   Lease(const LeaseOptions& options, Context context)
       : context_(std::move(context)), owner_(options, context_), holder_(options, context_) {}
 
-  absl::StatusOr<TransitToken> Shared(ObjectIndex object, const ClientId&, Duration term,
+  absl::StatusOr<TransitToken> Shared(ObjectIndex object, const ClientId& receiver, Duration term,
                                       TimePoint now) override {
-    return owner_.Shared(object, term, now);
+    return owner_.Shared(object, receiver, term, now);
   }
   void Returned(ObjectIndex object, TransitToken transit, TimePoint) override {
     owner_.Returned(object, transit);
@@ -41,6 +41,8 @@ class Lease final : public Strategy {
   }
   void Goodbye(TimePoint now) override { holder_.Goodbye(now); }
   bool Quiescent() const override { return holder_.Quiescent(); }
+
+  void SetReaping(ReapingMode mode) override { owner_.SetReaping(mode); }
 
   void Tick(TimePoint now) override {
     owner_.Tick(now);
@@ -86,9 +88,12 @@ absl::Status Validate(const LeaseOptions& options) {
            require(options.transit_term > kZero && options.transit_term <= options.term_max,
                    "transit_term must be positive and at most term_max"),
            require(options.pause > kZero, "pause must be positive"),
+           require(options.brake_percent <= 100, "brake_percent is over 100"),
+           require(options.brake_hold >= kZero, "brake_hold is negative"),
            require(options.departed_term >= kZero, "departed_term is negative"),
            require(options.clients_max > 0 && options.listings_max > 0 &&
-                       options.listings_per_client_max > 0 && options.transits_max > 0,
+                       options.listings_per_client_max > 0 && options.transits_max > 0 &&
+                       options.transits_per_client_max > 0 && options.transits_unregistered_max > 0,
                    "a bound is zero"),
            require(
                options.requested_term >= kZero && options.requested_term <= std::chrono::hours(24),

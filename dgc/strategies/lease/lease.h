@@ -29,11 +29,23 @@ struct LeaseOptions {
   // A step of the clock longer than this is taken to be this process's own pause, and the rest of
   // it is not counted against holders.  Also the longest time between two ticks.
   Duration pause = std::chrono::milliseconds(250);
+  // Renewals that all clients together may cause per second; with more clients the terms granted grow, up to term_max,
+  // and shrink again when clients leave.  0: no limit.
+  uint32_t renewals_per_second_max = 10'000;
+  // The mass-expiry brake.  When a lease is about to lapse while at least brake_percent of the clients that list
+  // something, and at least brake_clients_min of them, have missed their renewal, the cause is more likely here or in the
+  // network than in all of them: reaping is held for brake_hold (lease time), then goes on.  0 percent: no brake.
+  uint32_t brake_percent = 50;
+  uint32_t brake_clients_min = 32;
+  Duration brake_hold = std::chrono::seconds(60);
   // Bounds; a request that would go over one is RESOURCE_EXHAUSTED and changes nothing.
   uint32_t clients_max = 1 << 20;
   uint64_t listings_max = uint64_t{1} << 31;
   uint64_t listings_per_client_max = uint64_t{1} << 31;
   uint64_t transits_max = 1 << 23;
+  uint64_t transits_per_client_max = 1 << 22;
+  // Transit leases of callers that have no lease here (yet), all of them together.
+  uint64_t transits_unregistered_max = 1 << 20;
   // How many clients that left are remembered, and for how long, so that their late calls are known
   // as late.
   uint32_t departed_max = 1 << 16;

@@ -21,7 +21,13 @@ LeaseOwner::LeaseOwner(const LeaseOptions& options, const Strategy::Context& con
 
 Duration LeaseOwner::Grant(Duration requested) const {
   if (requested == Duration::zero()) requested = options_.term_default;
-  return std::clamp(requested, options_.term_min, options_.term_max);
+  return std::clamp(std::max(requested, TermFloor()), options_.term_min, options_.term_max);
+}
+
+// A client renews about twice per term.
+Duration LeaseOwner::TermFloor() const {
+  if (options_.renewals_per_second_max == 0) return Duration::zero();
+  return Duration(std::chrono::seconds(2)) * clients_.size() / options_.renewals_per_second_max;
 }
 
 Refusal LeaseOwner::TooManyClients() const {
@@ -42,6 +48,7 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, Duration ter
   client.id = id;
   client.serial = next_serial_++;
   client.deadline = clock_.lease_now() + term;
+  client.term = term;
   if (const auto it = departed_.find(id); it != departed_.end()) {
     client.watermark = it->second.watermark;
     client.latest = it->second.watermark;
@@ -58,6 +65,7 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, Duration ter
 // Never moves a deadline earlier: a delayed request must not shorten what a later one extended.
 void LeaseOwner::Extend(Client& client, Duration term) {
   client.deadline = std::max(client.deadline, clock_.lease_now() + term);
+  client.term = term;
   if (client.limbo) {
     client.limbo = false;
     --in_limbo_;
@@ -102,33 +110,71 @@ void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
   clients_.Free(slot);
 }
 
-absl::StatusOr<TransitToken> LeaseOwner::Shared(ObjectIndex object, Duration term, TimePoint now) {
-  clock_.Advance(now);
-  if (transits_.size() >= options_.transits_max) {
+LeaseOwner::LeaseKey LeaseOwner::KeyOf(const ClientId& id) const {
+  const auto it = client_by_id_.find(id);
+  if (it == client_by_id_.end()) return {0, 0};
+  return {it->second, clients_[it->second].serial};
+}
+
+absl::Status LeaseOwner::MayOpen(LeaseKey client, size_t count) const {
+  if (transits_.size() + count > options_.transits_max) {
     return absl::ResourceExhaustedError(absl::StrCat(
         options_.transits_max, " references are in transit from this process, its maximum"));
   }
+  if (client.serial == 0) {
+    if (unregistered_transits_ + count > options_.transits_unregistered_max) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(options_.transits_unregistered_max,
+                       " references are in transit to callers without a lease, the maximum"));
+    }
+  } else if (clients_[client.slot].transits + count > options_.transits_per_client_max) {
+    return absl::ResourceExhaustedError(absl::StrCat("one client may have ",
+                                                     options_.transits_per_client_max,
+                                                     " references in transit from this process"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TransitToken> LeaseOwner::Shared(ObjectIndex object, const ClientId& receiver,
+                                                Duration term, TimePoint now) {
+  clock_.Advance(now);
+  const LeaseKey client = KeyOf(receiver);
+  if (absl::Status status = MayOpen(client, 1); !status.ok()) return status;
   if (term == Duration::zero()) term = options_.transit_term;
   const uint64_t token = next_token_++;
-  Open(object, token, std::min(term, options_.term_max));
+  Open(object, token, std::min(term, options_.term_max), client);
   return TransitToken{token};
 }
 
-void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term) {
+void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKey client) {
   const TransitKey key{token, Raw(object)};
   const TimePoint deadline = clock_.lease_now() + term;
-  const auto [it, added] = transits_.try_emplace(key, deadline);
-  if (added) {
-    context_.objects->Hold(object);
-    transit_deadlines_.Add(deadline, key);
-    ++context_.counters->transits_opened;
-  } else {
-    it->second = std::max(it->second, deadline);
+  const auto [it, added] = transits_.try_emplace(key, TransitLease{deadline, client});
+  if (!added) {
+    it->second.deadline = std::max(it->second.deadline, deadline);
+    return;
+  }
+  context_.objects->Hold(object);
+  transit_deadlines_.Add(deadline, key);
+  ++context_.counters->transits_opened;
+  ++(client.serial == 0 ? unregistered_transits_ : clients_[client.slot].transits);
+}
+
+// The client may have left since; its successor in the slot is not charged.
+void LeaseOwner::Discount(LeaseKey client) {
+  if (client.serial == 0) {
+    --unregistered_transits_;
+  } else if (clients_[client.slot].serial == client.serial) {
+    --clients_[client.slot].transits;
   }
 }
 
 void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
-  if (Raw(token) == 0 || transits_.erase({Raw(token), Raw(object)}) == 0) return;
+  if (Raw(token) == 0) return;
+  const auto it = transits_.find({Raw(token), Raw(object)});
+  if (it == transits_.end()) return;
+  Discount(it->second.client);
+  transits_.erase(it);
   ++context_.counters->transits_consumed;
   context_.objects->Unhold(object, ReclaimReason::kClean);
   CompactTransits();
@@ -302,10 +348,9 @@ Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
 }
 
 Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
-  if (transits_.size() + request.rows.size() > options_.transits_max) {
-    return Refuse(
-        Refusal::Code::kResourceExhausted,
-        absl::StrCat("this owner keeps ", options_.transits_max, " transit leases at most"));
+  const LeaseKey client = KeyOf(request.client);
+  if (const absl::Status status = MayOpen(client, request.rows.size()); !status.ok()) {
+    return Refuse(Refusal::Code::kResourceExhausted, std::string(status.message()));
   }
   for (const Row& row : request.rows) {
     if ((Raw(row.transit) & kHolderTokenBit) == 0) {
@@ -321,7 +366,7 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     const Row& row = request.rows[i];
     const auto object = context_.objects->Find(row.id);
     if (object.has_value()) {
-      Open(*object, Raw(row.transit), response.granted_term);
+      Open(*object, Raw(row.transit), response.granted_term, client);
     } else {
       Failure failure = context_.objects->WhyAbsent(row.id, now);
       failure.index = static_cast<uint32_t>(i);
@@ -366,6 +411,10 @@ void LeaseOwner::ExpireLeases(size_t& limit) {
       leases_.Add(client.deadline, *key);
       continue;
     }
+    if (client.listings.size() > 0 && Braked()) {
+      deferred_.push_back(*key);
+      continue;
+    }
     if (client.listings.size() > 0 && !client.limbo && options_.limbo > Duration::zero()) {
       client.limbo = true;
       ++in_limbo_;
@@ -394,18 +443,72 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
     if (!key.has_value()) return;
     const auto it = transits_.find(*key);
     if (it == transits_.end()) continue;
-    if (it->second > now) {
-      transit_deadlines_.Add(it->second, *key);
+    if (it->second.deadline > now) {
+      transit_deadlines_.Add(it->second.deadline, *key);
       continue;
     }
+    Discount(it->second.client);
     transits_.erase(it);
     ++context_.counters->transits_expired;
     context_.objects->Unhold(ObjectIndex{key->object}, ReclaimReason::kTransitExpired);
   }
 }
 
+// Whether as many clients have missed their renewal as makes a cause of their own implausible.  A
+// healthy client has at least half of its term left.  O(clients), at most once per `pause`.
+bool LeaseOwner::MassExpiry() const {
+  uint64_t listing = 0;
+  uint64_t overdue = 0;
+  for (uint32_t slot = 0; slot < clients_.end(); ++slot) {
+    const Client& client = clients_[slot];
+    if (client.serial == 0 || client.listings.size() == 0) continue;
+    ++listing;
+    if (client.deadline - clock_.lease_now() < client.term / 3) ++overdue;
+  }
+  return overdue >= options_.brake_clients_min && overdue * 100 >= listing * options_.brake_percent;
+}
+
+bool LeaseOwner::Braked() {
+  if (mode_ != ReapingMode::kAutomatic) return mode_ == ReapingMode::kHeld;
+  if (braking_) return true;
+  const TimePoint now = clock_.lease_now();
+  if (options_.brake_percent == 0 || now < brake_rest_until_) return false;
+  if (brake_looked_ && now < brake_looked_at_ + options_.pause) return false;
+  brake_looked_ = true;
+  brake_looked_at_ = now;
+  if (!MassExpiry()) return false;
+  braking_ = true;
+  brake_until_ = now + options_.brake_hold;
+  ++context_.counters->brakes;
+  context_.outputs->transitions.push_back(
+      {.kind = Transition::Kind::kBrakeOn, .count = clients_.size()});
+  return true;
+}
+
+// Lets everything held back be decided again; who has renewed meanwhile is safe.
+void LeaseOwner::ReleaseDeferred() {
+  const TimePoint now = clock_.lease_now();
+  if (braking_) {
+    braking_ = false;
+    // Long enough for the backlog to go, and for what is slow to follow.
+    brake_rest_until_ = now + options_.brake_hold + options_.term_default;
+    context_.outputs->transitions.push_back(
+        {.kind = Transition::Kind::kBrakeOff, .count = deferred_.size()});
+  }
+  for (const LeaseKey& key : deferred_) leases_.Add(now, key);
+  deferred_.clear();
+}
+
+void LeaseOwner::SetReaping(ReapingMode mode) {
+  mode_ = mode;
+  if (mode != ReapingMode::kHeld) ReleaseDeferred();
+}
+
 void LeaseOwner::Tick(TimePoint now) {
   clock_.Advance(now);
+  if (braking_ && clock_.lease_now() >= brake_until_ && mode_ != ReapingMode::kHeld) {
+    ReleaseDeferred();
+  }
   size_t limit = kDeadlinesPerTick;
   ExpireLeases(limit);
   ExpireTransits(limit);
@@ -432,7 +535,7 @@ std::optional<TimePoint> LeaseOwner::wake_at() const {
   if (!reaping_.empty() || overdue_) return TimePoint::min();
   std::optional<TimePoint> lease_deadline = leases_.next();
   for (const auto& other :
-       {transit_deadlines_.next(),
+       {transit_deadlines_.next(), braking_ ? std::optional(brake_until_) : std::nullopt,
         departed_order_.empty() ? std::nullopt : std::optional(departed_order_.front().second)}) {
     if (other.has_value() && (!lease_deadline.has_value() || *other < *lease_deadline)) {
       lease_deadline = other;
@@ -450,6 +553,9 @@ void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
   sizes->transits = transits_.size();
   sizes->departed = departed_.size();
   sizes->reaping = reaping_listings_;
+  sizes->deferred = deferred_.size();
+  sizes->braking = braking_ || mode_ == ReapingMode::kHeld;
+  sizes->term_floor = TermFloor();
   sizes->lateness_excused = clock_.excused();
 }
 

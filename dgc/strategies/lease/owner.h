@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dgc/core/deadline_queue.h"
 #include "dgc/core/digest.h"
@@ -45,10 +46,12 @@ class LeaseOwner {
   // `context` outlives this.
   LeaseOwner(const LeaseOptions& options, const Strategy::Context& context);
 
-  absl::StatusOr<TransitToken> Shared(ObjectIndex object, Duration term, TimePoint now);
+  absl::StatusOr<TransitToken> Shared(ObjectIndex object, const ClientId& receiver, Duration term,
+                                      TimePoint now);
   void Returned(ObjectIndex object, TransitToken transit);
   Response Received(const Request& request, TimePoint now);
 
+  void SetReaping(ReapingMode mode);
   void Tick(TimePoint now);
   bool Work(size_t& budget);
   std::optional<TimePoint> wake_at() const;
@@ -62,6 +65,8 @@ class LeaseOwner {
     SequenceNumber latest{};
     Digest held;
     PairTable listings;
+    Duration term{};
+    uint64_t transits = 0;
     uint32_t serial = 0;
     bool limbo = false;
   };
@@ -79,6 +84,11 @@ class LeaseOwner {
     friend H AbslHashValue(H state, const TransitKey& key) {
       return H::combine(std::move(state), key.token, key.object);
     }
+  };
+  struct TransitLease {
+    TimePoint deadline{};  // lease time
+    // Whom it counts against; serial 0: nobody that has a lease here.
+    LeaseKey client{};
   };
   struct Departed {
     SequenceNumber watermark{};
@@ -112,7 +122,16 @@ class LeaseOwner {
                               TimePoint now);
   void Unlist(Client& client, const Row& row, SequenceNumber sequence);
   void Consume(ObjectIndex object, TransitToken token);
-  void Open(ObjectIndex object, uint64_t token, Duration term);
+  // Whether `client` (serial 0: unregistered) may open `count` more transit leases.
+  absl::Status MayOpen(LeaseKey client, size_t count) const;
+  LeaseKey KeyOf(const ClientId& id) const;
+  void Open(ObjectIndex object, uint64_t token, Duration term, LeaseKey client);
+  void Discount(LeaseKey client);
+  // The least term that keeps renewals within their budget.
+  Duration TermFloor() const;
+  bool Braked();
+  bool MassExpiry() const;
+  void ReleaseDeferred();
   void ExpireLeases(size_t& limit);
   void ExpireTransits(size_t& limit);
   void ForgetDeparted();
@@ -134,13 +153,23 @@ class LeaseOwner {
 
   // Two views of one set of transit leases: lease time at which each ends.  A deadline that was
   // consumed stays queued until it comes up or is compacted away.
-  absl::flat_hash_map<TransitKey, TimePoint> transits_;
+  absl::flat_hash_map<TransitKey, TransitLease> transits_;
+  uint64_t unregistered_transits_ = 0;
   DeadlineQueue<TransitKey> transit_deadlines_;
   uint64_t next_token_ = 1;
 
   // Two views of one set, oldest first.
   absl::flat_hash_map<ClientId, Departed> departed_;
   std::deque<std::pair<ClientId, TimePoint>> departed_order_;
+
+  // The brake: lapses that are held back, and until when (lease time).
+  ReapingMode mode_ = ReapingMode::kAutomatic;
+  bool braking_ = false;
+  TimePoint brake_until_{};
+  TimePoint brake_rest_until_ = TimePoint::min();
+  bool brake_looked_ = false;
+  TimePoint brake_looked_at_{};
+  std::vector<LeaseKey> deferred_;
 
   std::deque<Reaping> reaping_;
   uint64_t reaping_listings_ = 0;
