@@ -1,0 +1,417 @@
+#include "dgc/testkit/cluster.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "dgc/core/check.h"
+#include "dgc/core/probe.h"
+
+namespace dgc::testkit {
+namespace {
+
+constexpr int64_t kMillion = 1'000'000;
+constexpr std::chrono::microseconds kSchedulingMax{200};
+
+const char* Name(const Request& request) {
+  constexpr const char* kNames[] = {"Dirty", "Clean", "Renew", "Transit", "Goodbye"};
+  return kNames[request.index()];
+}
+
+std::string Summary(const Request& request) {
+  std::string text = Name(request);
+  if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
+    absl::StrAppend(&text, " #", Raw(dirty->sequence), " rows ", dirty->rows.size());
+    if (Raw(dirty->complete_from) != 0) {
+      absl::StrAppend(&text, " complete from #", Raw(dirty->complete_from));
+    }
+  } else if (const auto* clean = std::get_if<CleanRequest>(&request)) {
+    absl::StrAppend(&text, " #", Raw(clean->sequence), " rows ", clean->rows.size());
+  } else if (const auto* renew = std::get_if<RenewRequest>(&request)) {
+    absl::StrAppend(&text, " after #", Raw(renew->sequence), " held ", renew->held.count);
+  } else if (const auto* transit = std::get_if<TransitRequest>(&request)) {
+    absl::StrAppend(&text, " rows ", transit->rows.size());
+  }
+  return text;
+}
+
+std::string Rows(const Request& request, const Oracle& oracle) {
+  std::string text;
+  std::visit(
+      [&](const auto& typed) {
+        if constexpr (requires { typed.rows; }) {
+          for (const Row& row : typed.rows) {
+            const auto object = oracle.Find(row.id);
+            absl::StrAppend(&text, " ", object.has_value() ? Raw(*object) : 0, "/",
+                            Raw(row.transit) % 100'000);
+          }
+        }
+      },
+      request);
+  return text;
+}
+
+std::string Summary(const Response& response) {
+  if (const auto* refusal = std::get_if<Refusal>(&response)) {
+    return absl::StrCat("refused (", static_cast<int>(refusal->code), ") ", refusal->message);
+  }
+  if (const auto* dirty = std::get_if<DirtyResponse>(&response)) {
+    std::string text = absl::StrCat("ok, failures ", dirty->failures.size());
+    for (const Failure& failure : dirty->failures) {
+      absl::StrAppend(&text, " [", failure.index, "]=", static_cast<int>(failure.reason));
+    }
+    return text;
+  }
+  if (const auto* renew = std::get_if<RenewResponse>(&response)) {
+    return absl::StrCat("result ", static_cast<int>(renew->result));
+  }
+  return "ok";
+}
+
+}  // namespace
+
+Cluster::Cluster(ClusterOptions options)
+    : options_(std::move(options)),
+      random_(options_.seed),
+      network_(options_.network, random_.Fork(), &events_, &faults_),
+      oracle_({.pause = options_.strategy.lease.pause,
+               .transit_term = options_.strategy.lease.transit_term,
+               .term_max = options_.strategy.lease.term_max},
+              &events_, &faults_,
+              [this](NodeIndex node, Duration when) { return LocalTime(*nodes_[node], when); }) {
+  auto strategy = MakeStrategy(options_.strategy);
+  DGC_CHECK(strategy.ok());
+  strategy_ = *std::move(strategy);
+}
+
+Cluster::~Cluster() = default;
+
+void Cluster::Trace(std::string_view line) {
+  if (!options_.trace) return;
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now()).count();
+  std::string number = absl::StrCat(us % kMillion);
+  number.insert(0, 6 - number.size(), '0');
+  options_.trace(absl::StrCat("[", step(), "] ", us / kMillion, ".", number, " ",
+                              absl::string_view(line.data(), line.size())));
+}
+
+// --- Time.
+
+void Cluster::Run(Duration duration) {
+  const Duration until = now() + duration;
+  while (!failure().has_value() && events_.RunNext(until)) {
+    if (events_.step() >= options_.steps_max) oracle_.Fail("the run does not come to rest");
+  }
+}
+
+bool Cluster::RunUntil(const std::function<bool()>& done, Duration at_most) {
+  const Duration until = now() + at_most;
+  while (!done()) {
+    if (failure().has_value() || !events_.RunNext(until)) return done();
+  }
+  return true;
+}
+
+// Exact, and never goes back: the product would overflow after hours of simulated time.
+TimePoint Cluster::LocalTime(const Node& node, Duration when) const {
+  const int64_t whole = when.count() / kMillion;
+  const int64_t rest = when.count() % kMillion;
+  const int64_t drift = whole * node.drift_ppm + rest * node.drift_ppm / kMillion;
+  return TimePoint(node.clock_start + when + Duration(drift));
+}
+
+Duration Cluster::TrueTime(const Node& node, TimePoint local) const {
+  const int64_t since = (local.time_since_epoch() - node.clock_start).count();
+  const int64_t rate = kMillion + node.drift_ppm;
+  Duration when(since / rate * kMillion + since % rate * kMillion / rate);
+  while (LocalTime(node, when) < local) ++when;
+  return when;
+}
+
+// --- Nodes.
+
+NodeIndex Cluster::AddNode() {
+  const auto index = static_cast<NodeIndex>(nodes_.size());
+  auto node = std::make_unique<Node>();
+  node->index = index;
+  node->name = absl::StrCat("n", index);
+  node->random = random_.Fork();
+  node->clock_start = node->random.Between(Duration::zero(), std::chrono::hours(1));
+  const auto drift = static_cast<int64_t>(options_.drift_ppm_max);
+  node->drift_ppm = node->random.Between(-drift, drift);
+  node->transitions.resize(16);
+  nodes_.push_back(std::move(node));
+  Start(*nodes_.back());
+  return index;
+}
+
+bool Cluster::Up(NodeIndex node) const { return nodes_[node]->up; }
+
+bool Cluster::Usable(NodeIndex node) const {
+  return nodes_[node]->up && !nodes_[node]->paused && !nodes_[node]->leaving;
+}
+
+void Cluster::Start(Node& node) {
+  ProcessOptions options = options_.process;
+  options.self = ClientId{random_.Next() | 1, random_.Next()};
+  options.owner = node.name;
+  options.incarnation = Incarnation{next_run_++};
+  node.process = std::make_unique<Process>(options, strategy_, &node.random);
+  node.shadow = oracle_.Started(node.index, options.self, options.incarnation);
+  ++node.life;
+  node.up = true;
+  if (tracing()) Trace(absl::StrCat(node.name, " starts as #", Raw(node.shadow)));
+}
+
+void Cluster::Stop(Node& node) {
+  if (tracing()) Trace(absl::StrCat(node.name, " ends"));
+  node.up = false;
+  node.leaving = false;
+  ++node.life;
+  for (Deferred& deferred : std::exchange(node.deferred, {})) {
+    if (deferred.lose) deferred.lose();
+  }
+  if (!node.paused) faults_.Stopped(node.index, now());
+  node.paused = false;
+  node.calls.clear();
+  node.wake.reset();
+  node.variables.clear();
+  node.names.clear();
+  node.named.clear();
+  oracle_.Ended(node.shadow);
+  node.process.reset();
+}
+
+void Cluster::Crash(NodeIndex node) {
+  if (Up(node)) Stop(*nodes_[node]);
+}
+
+void Cluster::Restart(NodeIndex node) {
+  if (Up(node)) return;
+  faults_.Resumed(node, now());
+  Start(*nodes_[node]);
+}
+
+void Cluster::Pause(NodeIndex index) {
+  Node& node = *nodes_[index];
+  if (!node.up || node.paused) return;
+  if (tracing()) Trace(absl::StrCat(node.name, " pauses"));
+  node.paused = true;
+  faults_.Stopped(index, now());
+}
+
+void Cluster::Resume(NodeIndex index) {
+  Node& node = *nodes_[index];
+  if (!node.paused) return;
+  if (tracing()) Trace(absl::StrCat(node.name, " resumes with ", node.deferred.size(), " waiting"));
+  node.paused = false;
+  faults_.Resumed(index, now());
+  for (Deferred& deferred : std::exchange(node.deferred, {})) {
+    const Duration delay = node.random.Between(Duration::zero(), std::chrono::milliseconds(5));
+    events_.After(delay, [this, index, life = node.life, deferred = std::move(deferred)] {
+      At(index, life, deferred.run, deferred.lose);
+    });
+  }
+}
+
+void Cluster::Leave(NodeIndex index, Duration patience) {
+  if (!Usable(index)) return;
+  Node& node = *nodes_[index];
+  if (tracing()) Trace(absl::StrCat(node.name, " says goodbye"));
+  node.leaving = true;
+  oracle_.Leaving(node.shadow);
+  node.process->Goodbye(Now(node));
+  Settle(node);
+  LeaveStep(index, node.life, now() + patience);
+}
+
+void Cluster::LeaveStep(NodeIndex index, uint64_t life, Duration deadline) {
+  Node& node = *nodes_[index];
+  if (node.life != life) return;
+  if (node.process->Quiescent() || now() >= deadline) {
+    if (!node.process->Quiescent()) DGC_PROBE("goodbye was cut short");
+    Stop(node);
+    return;
+  }
+  events_.After(std::chrono::milliseconds(1),
+                [this, index, life, deadline] { LeaveStep(index, life, deadline); });
+}
+
+void Cluster::SetLag(NodeIndex node, Duration lag_max) { nodes_[node]->lag_max = lag_max; }
+
+void Cluster::SetUnavailable(NodeIndex node, uint32_t per_mille) {
+  nodes_[node]->unavailable_per_mille = per_mille;
+}
+
+void Cluster::Partition(NodeIndex a, NodeIndex b) {
+  network_.Cut(a, b, true);
+  network_.Cut(b, a, true);
+}
+
+void Cluster::At(NodeIndex index, uint64_t life, std::function<void()> run,
+                 std::function<void()> lose) {
+  Node& node = *nodes_[index];
+  if (node.life != life || !node.up) {
+    if (lose) lose();
+    return;
+  }
+  if (node.paused) {
+    node.deferred.push_back({std::move(run), std::move(lose)});
+    return;
+  }
+  run();
+}
+
+void Cluster::Settle(Node& node) {
+  node.process->TakeOutputs(&outputs_);
+  Perform(node);
+  SetAlarm(node);
+}
+
+void Cluster::Perform(Node& node) {
+  for (const Reclaimed& reclaimed : outputs_.reclaimed) {
+    if (tracing()) {
+      const auto object = oracle_.Find(reclaimed.id);
+      Trace(absl::StrCat(node.name, " reclaims object ", object.has_value() ? Raw(*object) : 0,
+                         ", reason ", static_cast<int>(reclaimed.reason)));
+    }
+    oracle_.Reclaimed(node.shadow, reclaimed.id, reclaimed.reason);
+  }
+  for (const dgc::Lost& lost : outputs_.lost) HandleLost(node, lost);
+  for (const Transition& transition : outputs_.transitions) {
+    ++node.transitions[static_cast<size_t>(transition.kind)];
+    if (tracing()) {
+      Trace(absl::StrCat(node.name, " transition ", static_cast<int>(transition.kind), " count ",
+                         transition.count));
+    }
+  }
+  for (dgc::Send& send : outputs_.sends) SendRequest(node, std::move(send));
+}
+
+void Cluster::SetAlarm(Node& node) {
+  const auto wake_at = node.process->wake_at();
+  if (!wake_at.has_value() || *wake_at > Now(node) + std::chrono::hours(48)) return;
+  Duration when = now() + options_.work_delay;
+  if (*wake_at > Now(node)) {
+    when = TrueTime(node, *wake_at) + node.random.Between(Duration::zero(), kSchedulingMax);
+  }
+  if (node.lag_max > Duration::zero()) {
+    when += node.random.Between(Duration::zero(), node.lag_max);
+    faults_.At(node.index, now(), when);
+  }
+  if (node.wake.has_value() && *node.wake <= when) return;
+  node.wake = when;
+  events_.At(when, [this, index = node.index, life = node.life, when] {
+    At(
+        index, life, [this, index, life, when] { Wake(index, life, when); }, nullptr);
+  });
+}
+
+void Cluster::Wake(NodeIndex index, uint64_t life, Duration when) {
+  Node& node = *nodes_[index];
+  // An alarm that was set again for an earlier time, or that lives on from before a restart.
+  if (node.life != life || node.wake != when) return;
+  node.wake.reset();
+  node.process->Tick(Now(node));
+  node.process->Work(options_.work_budget, Now(node));
+  Settle(node);
+}
+
+// --- Messages of the collector.
+
+Cluster::Node* Cluster::ByName(const std::string& name) {
+  for (const auto& node : nodes_) {
+    if (node->name == name) return node.get();
+  }
+  return nullptr;
+}
+
+void Cluster::SendRequest(Node& node, dgc::Send send) {
+  ++requests_;
+  const Peer& peer = node.process->imports().GetPeer(send.peer);
+  Node* const to = ByName(peer.owner);
+  DGC_CHECK(to != nullptr && to != &node);
+  node.calls.push_back({send.peer, send.call});
+  const NodeIndex from = node.index;
+  const uint64_t life = node.life;
+  const uint64_t serial = oracle_.NextSerial();
+  if (tracing()) {
+    Trace(absl::StrCat(node.name, " -> ", to->name, ": ", Summary(send.request),
+                       Rows(send.request, oracle_)));
+  }
+  const Duration deadline = TrueTime(node, Now(node) + send.timeout);
+  events_.At(deadline, [this, from, life, peer = send.peer, call = send.call] {
+    Answer(from, life, peer, call, Refusal{Refusal::Code::kUnknownOutcome, "no answer in time"});
+  });
+  const auto shared = std::make_shared<dgc::Send>(std::move(send));
+  Packet packet;
+  packet.from = from;
+  packet.to = to->index;
+  packet.timeout = shared->timeout;
+  packet.arrive = [this, from, life, index = to->index, shared, serial] {
+    Node& receiver = *nodes_[index];
+    const auto take = [this, from, life, index, shared, serial] {
+      TakeRequest(*nodes_[index], from, life, *shared, serial);
+    };
+    if (!receiver.up) {
+      // The connection is refused: for the caller the outcome is unknown.
+      faults_.Between(from, index, now(), now() + shared->timeout);
+      const Response refusal = Refusal{Refusal::Code::kUnknownOutcome, "connection refused"};
+      Answer(from, life, shared->peer, shared->call, refusal);
+      return;
+    }
+    const Duration lag = receiver.random.Between(Duration::zero(), receiver.lag_max);
+    if (lag > Duration::zero()) {
+      events_.After(lag,
+                    [this, index, run = receiver.life, take] { At(index, run, take, nullptr); });
+    } else {
+      At(index, receiver.life, take, nullptr);
+    }
+  };
+  network_.Send(std::move(packet));
+}
+
+void Cluster::TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send,
+                          uint64_t serial) {
+  Response response;
+  if (to.random.PerMille(to.unavailable_per_mille)) {
+    response = Refusal{Refusal::Code::kUnavailable, "try again"};
+  } else {
+    response = to.process->Received(send.request, Now(to));
+    oracle_.Handled(to.shadow, send.request, response, serial);
+  }
+  if (std::holds_alternative<Refusal>(response)) {
+    faults_.Between(from, to.index, now(), now() + send.timeout);
+  }
+  if (tracing()) {
+    Trace(absl::StrCat(to.name, " took from n", from, ": ", Summary(send.request), ": ",
+                       Summary(response)));
+  }
+  Settle(to);
+  Packet packet;
+  packet.from = to.index;
+  packet.to = from;
+  packet.timeout = send.timeout;
+  packet.arrive = [this, from, life, peer = send.peer, call = send.call,
+                   response = std::move(response)] { Answer(from, life, peer, call, response); };
+  network_.Send(std::move(packet));
+}
+
+void Cluster::Answer(NodeIndex index, uint64_t life, PeerIndex peer, uint64_t call,
+                     const Response& response) {
+  const auto take = [this, index, peer, call, response] {
+    Node& node = *nodes_[index];
+    const auto it = std::find(node.calls.begin(), node.calls.end(), Call{peer, call});
+    if (it == node.calls.end()) return;
+    node.calls.erase(it);
+    if (tracing()) {
+      Trace(absl::StrCat(node.name, " is answered, peer ", Raw(peer), ": ", Summary(response)));
+    }
+    node.process->Answered(peer, call, response, Now(node));
+    Settle(node);
+  };
+  At(index, life, take, nullptr);
+}
+
+}  // namespace dgc::testkit

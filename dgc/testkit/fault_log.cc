@@ -1,0 +1,51 @@
+#include "dgc/testkit/fault_log.h"
+
+#include <algorithm>
+
+namespace dgc::testkit {
+
+void FaultLog::Between(NodeIndex a, NodeIndex b, Duration from, Duration to) {
+  faults_.push_back({a, b, {from, to}});
+}
+
+void FaultLog::At(NodeIndex node, Duration from, Duration to) {
+  faults_.push_back({node, kNobody, {from, to}});
+}
+
+void FaultLog::Stopped(NodeIndex node, Duration now) {
+  if (stops_.size() <= node) stops_.resize(node + 1);
+  stops_[node].push_back({now, kNoEnd});
+}
+
+void FaultLog::Resumed(NodeIndex node, Duration now) { stops_[node].back().to = now; }
+
+const std::vector<FaultLog::Interval>& FaultLog::stops(NodeIndex node) const {
+  static const std::vector<Interval> none;
+  return node < stops_.size() ? stops_[node] : none;
+}
+
+Duration FaultLog::LongestQuiet(NodeIndex a, NodeIndex b, Duration from, Duration to) const {
+  std::vector<Interval> relevant;
+  for (const Fault& fault : faults_) {
+    const bool concerns = fault.b == kNobody
+                              ? fault.a == a || fault.a == b
+                              : (fault.a == a && fault.b == b) || (fault.a == b && fault.b == a);
+    if (concerns && fault.when.to >= from && fault.when.from <= to) relevant.push_back(fault.when);
+  }
+  for (const NodeIndex node : {a, b}) {
+    for (const Interval& stop : stops(node)) {
+      if (stop.to >= from && stop.from <= to) relevant.push_back(stop);
+    }
+  }
+  std::sort(relevant.begin(), relevant.end(),
+            [](const Interval& x, const Interval& y) { return x.from < y.from; });
+  Duration quiet{};
+  Duration reached = from;
+  for (const Interval& interval : relevant) {
+    quiet = std::max(quiet, interval.from - reached);
+    reached = std::max(reached, interval.to);
+  }
+  return std::max(quiet, to - reached);
+}
+
+}  // namespace dgc::testkit

@@ -1,0 +1,511 @@
+#include "dgc/testkit/oracle.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "dgc/core/check.h"
+#include "dgc/core/probe.h"
+
+namespace dgc::testkit {
+namespace {
+
+int64_t Milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+template <typename T>
+void EraseOne(std::vector<T>& from, const T& what) {
+  const auto it = std::find(from.begin(), from.end(), what);
+  DGC_CHECK(it != from.end());
+  *it = from.back();
+  from.pop_back();
+}
+
+}  // namespace
+
+Oracle::Oracle(OracleOptions options, const EventQueue* events, const FaultLog* faults,
+               LocalClock local_clock)
+    : options_(options), events_(events), faults_(faults), local_clock_(std::move(local_clock)) {}
+
+void Oracle::Fail(std::string what) {
+  if (!failure_.has_value()) failure_ = std::move(what);
+}
+
+std::string Oracle::Describe(ShadowProcess process) const {
+  return absl::StrCat("n", At(process).node, "#", Raw(process));
+}
+
+std::string Oracle::Describe(ShadowObject object) const {
+  return absl::StrCat("object ", Raw(object), " of ", Describe(At(object).owner));
+}
+
+std::optional<ShadowObject> Oracle::Find(const ObjectId& id) const {
+  const auto it = by_id_.find(id);
+  if (it == by_id_.end()) return std::nullopt;
+  return it->second;
+}
+
+bool Oracle::HasEdge(ShadowObject from, ShadowObject to) const {
+  const auto& edges = At(from).edges;
+  return std::find(edges.begin(), edges.end(), to) != edges.end();
+}
+
+// --- What the applications do.
+
+ShadowProcess Oracle::Started(NodeIndex node, const ClientId& self, Incarnation incarnation) {
+  const ShadowProcess process{static_cast<uint32_t>(runs_.size())};
+  Run run;
+  run.node = node;
+  run.self = self;
+  run.incarnation = incarnation;
+  runs_.push_back(std::move(run));
+  by_client_[self] = process;
+  return process;
+}
+
+void Oracle::Leaving(ShadowProcess process) {
+  At(process).holding = false;
+  for (const uint32_t index : At(process).holds) {
+    Hold& hold = holds_[index];
+    hold.handles = 0;
+    hold.edges = 0;
+    hold.ended = true;
+  }
+}
+
+void Oracle::Ended(ShadowProcess process) {
+  Leaving(process);
+  At(process).ended = true;
+  At(process).ended_at = events_->now();
+  for (const ShadowObject object : At(process).objects) {
+    if (At(object).exists) Gone(object);
+  }
+}
+
+ShadowObject Oracle::Created(ShadowProcess owner, const ObjectId& id) {
+  const ShadowObject object{static_cast<uint32_t>(objects_.size())};
+  objects_.emplace_back();
+  At(object).id = id;
+  At(object).owner = owner;
+  At(object).handles = 1;
+  At(owner).objects.push_back(object);
+  by_id_[id] = object;
+  ++existing_;
+  return object;
+}
+
+uint32_t Oracle::HoldOf(ShadowProcess process, ShadowObject object) const {
+  for (const uint32_t index : At(object).holds) {
+    if (holds_[index].process == process) return index;
+  }
+  return kNone;
+}
+
+Oracle::Hold& Oracle::Begin(ShadowProcess process, ShadowObject object) {
+  const uint32_t previous = HoldOf(process, object);
+  if (previous != kNone && !holds_[previous].ended) return holds_[previous];
+  const auto index = static_cast<uint32_t>(holds_.size());
+  Hold hold;
+  hold.process = process;
+  hold.object = object;
+  hold.since = NextSerial();
+  hold.began = events_->now();
+  hold.previous = previous;
+  holds_.push_back(std::move(hold));
+  At(process).holds.push_back(index);
+  auto& latest = At(object).holds;
+  const auto it = std::find(latest.begin(), latest.end(), previous);
+  if (it == latest.end()) {
+    latest.push_back(index);
+  } else {
+    *it = index;
+  }
+  return holds_[index];
+}
+
+void Oracle::EndIfUnused(Hold& hold) {
+  if (hold.handles == 0 && hold.edges == 0) hold.ended = true;
+}
+
+void Oracle::HandleAdded(ShadowProcess process, ShadowObject object) {
+  if (At(object).owner == process) {
+    ++At(object).handles;
+  } else {
+    ++Begin(process, object).handles;
+  }
+}
+
+void Oracle::HandleDropped(ShadowProcess process, ShadowObject object) {
+  if (At(object).owner == process) {
+    --At(object).handles;
+    return;
+  }
+  Hold& hold = holds_[HoldOf(process, object)];
+  DGC_CHECK(hold.handles > 0);
+  --hold.handles;
+  EndIfUnused(hold);
+}
+
+void Oracle::Linked(ShadowObject from, ShadowObject to) {
+  if (!At(from).exists) return;
+  At(from).edges.push_back(to);
+  At(to).edges_in.push_back(from);
+  if (At(from).owner != At(to).owner) ++Begin(At(from).owner, to).edges;
+}
+
+void Oracle::Unlinked(ShadowObject from, ShadowObject to) {
+  if (!At(from).exists) return;
+  EraseOne(At(from).edges, to);
+  EraseOne(At(to).edges_in, from);
+  if (At(from).owner == At(to).owner) return;
+  Hold& hold = holds_[HoldOf(At(from).owner, to)];
+  --hold.edges;
+  EndIfUnused(hold);
+}
+
+void Oracle::Named(ShadowObject object) { ++At(object).names; }
+void Oracle::Unnamed(ShadowObject object) { --At(object).names; }
+
+void Oracle::Unexported(ShadowObject object) {
+  if (!At(object).exists) return;
+  At(object).unexported = true;
+  Gone(object);
+}
+
+void Oracle::Gone(ShadowObject object) {
+  At(object).exists = false;
+  --existing_;
+  for (const ShadowObject to : std::exchange(At(object).edges, {})) {
+    EraseOne(At(to).edges_in, object);
+    if (At(to).owner == At(object).owner) continue;
+    Hold& hold = holds_[HoldOf(At(object).owner, to)];
+    if (hold.ended) continue;
+    --hold.edges;
+    EndIfUnused(hold);
+  }
+}
+
+ShadowCopy Oracle::Shared(ShadowProcess sender, ShadowObject object, TransitToken token,
+                          Duration term) {
+  const ShadowCopy index{static_cast<uint32_t>(copies_.size())};
+  Copy copy;
+  copy.object = object;
+  copy.sender = sender;
+  copy.under_way = 1;
+  if (At(object).owner == sender) {
+    copy.granted = true;
+    copy.granted_at = events_->now();
+    copy.term =
+        term == Duration::zero() ? options_.transit_term : std::min(term, options_.term_max);
+  } else {
+    copy.sender_hold = HoldOf(sender, object);
+  }
+  copies_.push_back(copy);
+  by_token_[{dgc::Raw(token), Raw(object)}] = Raw(index);
+  auto& copies = At(object).copies;
+  std::erase_if(copies, [&](ShadowCopy other) { return copies_[Raw(other)].under_way == 0; });
+  copies.push_back(index);
+  return index;
+}
+
+void Oracle::CopyDuplicated(ShadowCopy copy) { ++copies_[Raw(copy)].under_way; }
+void Oracle::CopyLost(ShadowCopy copy) { --copies_[Raw(copy)].under_way; }
+
+void Oracle::CopyArrived(ShadowCopy copy, std::optional<ShadowProcess> receiver) {
+  --copies_[Raw(copy)].under_way;
+  if (!receiver.has_value()) return;
+  const ShadowObject object = copies_[Raw(copy)].object;
+  if (At(object).owner == *receiver) {
+    ++At(object).handles;
+    copies_[Raw(copy)].consumed = true;
+    copies_[Raw(copy)].consumed_by = NextSerial();
+    return;
+  }
+  Hold& hold = Begin(*receiver, object);
+  ++hold.handles;
+  hold.copies.push_back(copy);
+}
+
+// --- What the collector does.
+
+Oracle::Lease& Oracle::LeaseOf(ShadowProcess client, ShadowProcess owner) {
+  return leases_[{Raw(client), Raw(owner)}];
+}
+
+Duration Oracle::CountedSince(ShadowProcess owner, Duration from) const {
+  const NodeIndex node = At(owner).node;
+  const auto local = [&](Duration when) { return local_clock_(node, when); };
+  Duration counted = local(events_->now()) - local(from);
+  const auto& stops = faults_->stops(node);
+  for (auto stop = stops.rbegin(); stop != stops.rend() && stop->from >= from; ++stop) {
+    const Duration length = local(std::min(stop->to, events_->now())) - local(stop->from);
+    counted -= std::max(length - options_.pause, Duration::zero());
+  }
+  return counted;
+}
+
+bool Oracle::LeaseRuns(const Lease& lease, ShadowProcess owner) const {
+  return lease.known && CountedSince(owner, lease.accepted_at) < lease.term;
+}
+
+void Oracle::Handled(ShadowProcess owner, const Request& request, const Response& response,
+                     uint64_t serial) {
+  if (std::holds_alternative<Refusal>(response)) return;
+  const ClientId self = std::visit([](const auto& typed) { return typed.client; }, request);
+  const auto client = by_client_.find(self);
+  if (client == by_client_.end()) return;
+  const auto mismatch = [&] { Fail(absl::StrCat(Describe(owner), " answered another question")); };
+  if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
+    const auto* answer = std::get_if<DirtyResponse>(&response);
+    if (answer == nullptr) return mismatch();
+    Heard(*dirty, *answer, client->second, owner, serial);
+  } else if (const auto* clean = std::get_if<CleanRequest>(&request)) {
+    if (!std::holds_alternative<CleanResponse>(response)) return mismatch();
+    for (const Row& row : clean->rows) Consumed(row, serial);
+    Lease& lease = LeaseOf(client->second, owner);
+    lease.applied = std::max(lease.applied, clean->sequence);
+  } else if (const auto* renew = std::get_if<RenewRequest>(&request)) {
+    const auto* answer = std::get_if<RenewResponse>(&response);
+    if (answer == nullptr) return mismatch();
+    Heard(*renew, *answer, client->second, owner);
+  } else if (const auto* transit = std::get_if<TransitRequest>(&request)) {
+    const auto* answer = std::get_if<TransitResponse>(&response);
+    if (answer == nullptr) return mismatch();
+    Heard(*transit, *answer);
+  }
+}
+
+void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
+                   ShadowProcess owner, uint64_t serial) {
+  Lease& lease = LeaseOf(client, owner);
+  const bool ran = LeaseRuns(lease, owner);
+  if (lease.known && !ran) {
+    // It may have lapsed, and this Dirty listed only what it names.
+    lease.gaps.push_back({lease.accepted_at, events_->now(), lease.term});
+    ++lease.epoch;
+  }
+  if (!ran || CountedSince(owner, lease.accepted_at) + response.granted_term >= lease.term) {
+    lease.accepted_at = events_->now();
+    lease.term = response.granted_term;
+  }
+  lease.known = true;
+  lease.applied = std::max(lease.applied, request.sequence);
+  auto failure = response.failures.begin();
+  for (uint32_t i = 0; i < request.rows.size(); ++i) {
+    if (failure != response.failures.end() && failure->index == i) {
+      if (failure->reason == FailureReason::kStale) DGC_PROBE("dirty refused as stale");
+      ++failure;
+      continue;
+    }
+    const auto object = Find(request.rows[i].id);
+    if (!object.has_value() || At(*object).owner != owner) continue;
+    Consumed(request.rows[i], serial);
+    Accepted(client, *object, lease.epoch, serial);
+  }
+}
+
+void Oracle::Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial) {
+  if (!At(object).exists && !At(object).unexported) {
+    Fail(absl::StrCat("a listing of ", Describe(object), ", which is gone, was accepted"));
+  }
+  for (uint32_t i = HoldOf(client, object); i != kNone; i = holds_[i].previous) {
+    if (holds_[i].since > serial) {
+      DGC_PROBE("dirty of an earlier possession arrives");
+      continue;
+    }
+    holds_[i].listed = true;
+    holds_[i].epoch = epoch;
+  }
+}
+
+void Oracle::Consumed(const Row& row, uint64_t serial) {
+  const auto object = Find(row.id);
+  if (dgc::Raw(row.transit) == 0 || !object.has_value()) return;
+  const auto it = by_token_.find({dgc::Raw(row.transit), Raw(*object)});
+  if (it == by_token_.end()) return;
+  copies_[it->second].consumed = true;
+  copies_[it->second].consumed_by = serial;
+}
+
+void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
+                   ShadowProcess owner) {
+  if (response.result == RenewResult::kUnknownClient) {
+    DGC_PROBE("renew of an unknown client");
+    return;
+  }
+  Lease& lease = LeaseOf(client, owner);
+  if (!LeaseRuns(lease, owner)) {
+    DGC_PROBE("renew arrives after the term, before the lapse");
+  } else if (CountedSince(owner, lease.accepted_at) + response.granted_term < lease.term) {
+    return;
+  }
+  lease.known = true;
+  lease.accepted_at = events_->now();
+  lease.term = response.granted_term;
+  if (response.result != RenewResult::kOk) {
+    DGC_PROBE("digests differ");
+  } else if (request.sequence >= lease.applied) {
+    // The owner has compared, so whatever was listed still is.
+    for (const uint32_t index : At(client).holds) {
+      Hold& hold = holds_[index];
+      if (hold.listed && At(hold.object).owner == owner) hold.epoch = lease.epoch;
+    }
+  }
+}
+
+void Oracle::Heard(const TransitRequest& request, const TransitResponse& response) {
+  auto failure = response.failures.begin();
+  for (uint32_t i = 0; i < request.rows.size(); ++i) {
+    if (failure != response.failures.end() && failure->index == i) {
+      DGC_PROBE("hand-on of an object that is gone");
+      ++failure;
+      continue;
+    }
+    const auto object = Find(request.rows[i].id);
+    if (!object.has_value()) continue;
+    const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
+    if (it == by_token_.end()) continue;
+    Copy& copy = copies_[it->second];
+    copy.granted = true;
+    copy.granted_at = events_->now();
+    copy.term = response.granted_term;
+  }
+}
+
+// --- Safety.
+
+void Oracle::RequireCause(const Hold& hold, Duration from, Duration to, Duration term,
+                          const char* what) {
+  const Run& run = At(hold.process);
+  if (run.ended) to = std::min(to, run.ended_at);
+  if (!run.holding && !run.ended) return;  // On its way out.
+  const NodeIndex owner = At(At(hold.object).owner).node;
+  const Duration quiet = faults_->LongestQuiet(run.node, owner, from, to);
+  if (quiet < term) return;
+  Fail(absl::StrCat(what, " of ", Describe(hold.process), " on ", Describe(hold.object),
+                    " ended although nothing disturbed the two for ", Milliseconds(quiet),
+                    " ms of a term of ", Milliseconds(term), " ms"));
+}
+
+bool Oracle::Protected(const Hold& hold) {
+  const ShadowProcess owner = At(hold.object).owner;
+  if (hold.listed) {
+    const Lease& lease = LeaseOf(hold.process, owner);
+    if (hold.epoch != lease.epoch) {
+      const Lease::Gap& gap = lease.gaps[hold.epoch];
+      RequireCause(hold, gap.from, gap.to, gap.term, "the lease");
+      return false;
+    }
+    if (LeaseRuns(lease, owner)) return true;
+    RequireCause(hold, lease.accepted_at, events_->now(), lease.term, "the lease");
+    return false;
+  }
+  for (const ShadowCopy copy : hold.copies) {
+    if (Protected(copies_[Raw(copy)], hold.since)) return true;
+  }
+  RequireCause(hold, hold.began, events_->now(), options_.transit_term, "the first listing");
+  return false;
+}
+
+bool Oracle::Protected(const Copy& copy, uint64_t held_since) {
+  // Named by a request from before this possession: the copy was delivered twice.  A request sent
+  // during it that takes the protection away without listing is the collector's fault.
+  if (copy.consumed && (held_since == 0 || copy.consumed_by < held_since)) {
+    DGC_PROBE("copy whose token was used up before");
+    return false;
+  }
+  if (copy.granted) return CountedSince(At(copy.object).owner, copy.granted_at) < copy.term;
+  return copy.sender_hold != kNone && Protected(holds_[copy.sender_hold]);
+}
+
+std::optional<std::string> Oracle::DirectProtector(ShadowObject object) {
+  const Object& record = At(object);
+  if (record.handles > 0) return absl::StrCat(Describe(object), " has a handle in its own process");
+  if (record.names > 0) return absl::StrCat(Describe(object), " has a name");
+  for (const uint32_t index : record.holds) {
+    const Hold& hold = holds_[index];
+    if (hold.ended) continue;
+    if (Protected(hold)) {
+      return absl::StrCat(Describe(object), " is held by ", Describe(hold.process), " (",
+                          hold.handles, " handles, ", hold.edges, " edges, ",
+                          hold.listed ? "listed" : "not yet listed", ")");
+    }
+    DGC_PROBE("excused reclaim: the holder had lapsed");
+    ++excused_;
+  }
+  for (const ShadowCopy index : record.copies) {
+    const Copy& copy = copies_[Raw(index)];
+    if (copy.under_way == 0) continue;
+    if (Protected(copy, 0)) {
+      return absl::StrCat("a copy of ", Describe(object), " is on its way from ",
+                          Describe(copy.sender));
+    }
+    DGC_PROBE("excused reclaim: the copy was too long under way");
+    ++excused_;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Oracle::Protector(ShadowObject object) {
+  const uint32_t mark = ++mark_;
+  std::vector<ShadowObject> stack = {object};
+  At(object).mark = mark;
+  while (!stack.empty()) {
+    const ShadowObject next = stack.back();
+    stack.pop_back();
+    if (auto protector = DirectProtector(next); protector.has_value()) {
+      return next == object ? protector : absl::StrCat("an edge leads to it and ", *protector);
+    }
+    for (const ShadowObject from : At(next).edges_in) {
+      if (At(from).owner != At(object).owner || At(from).mark == mark) continue;
+      At(from).mark = mark;
+      stack.push_back(from);
+    }
+  }
+  return std::nullopt;
+}
+
+void Oracle::Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason reason) {
+  ++reclaims_;
+  const auto object = Find(id);
+  if (!object.has_value() || At(*object).owner != owner) {
+    Fail(absl::StrCat(Describe(owner), " reclaimed an object it does not host"));
+    return;
+  }
+  if (!At(*object).exists) {
+    if (At(*object).unexported && reason == ReclaimReason::kUnexport) return;
+    Fail(absl::StrCat(Describe(*object), " was reclaimed twice"));
+    return;
+  }
+  if (auto protector = Protector(*object); protector.has_value()) {
+    Fail(absl::StrCat("UNSAFE: ", Describe(*object), " was reclaimed (reason ",
+                      static_cast<int>(reason), ") although ", *protector));
+  }
+  Gone(*object);
+}
+
+void Oracle::Lost(ShadowProcess holder, const ObjectId& id) {
+  const auto object = Find(id);
+  if (!object.has_value()) {
+    Fail(absl::StrCat(Describe(holder), " was told of the loss of an object that never was"));
+    return;
+  }
+  if (At(*object).exists) {
+    Fail(absl::StrCat(Describe(holder), " was told that ", Describe(*object),
+                      " is lost, but it lives"));
+  }
+  if (const uint32_t index = HoldOf(holder, *object); index != kNone) holds_[index].told = true;
+}
+
+void Oracle::CheckAllTold() {
+  for (const Hold& hold : holds_) {
+    if (hold.ended || hold.told || At(hold.object).exists) continue;
+    Fail(absl::StrCat(Describe(hold.process), " still has ", Describe(hold.object),
+                      ", which is gone, and was never told"));
+    return;
+  }
+}
+
+}  // namespace dgc::testkit

@@ -1,0 +1,261 @@
+// Oracle: who truly holds what in a simulated run, and whether the collector may do what it does.
+//
+// A shadow of the whole system in one place, kept from two sources only: what the applications do (create, link, send, drop ...)
+// and which messages the network has delivered with which answers.  It shares no code with the collector's tables and never asks
+// them.  It asserts:
+//
+//   SAFETY, at every reclaim.  No object is reclaimed while
+//     * its own process has a handle, a name or a protected path of edges to it;
+//     * another process has it (a handle, or an edge from an object that exists) and is protected;
+//     * a copy of its reference is on its way and is protected.
+//   PROTECTED is what the protocol promises (proto/dgc/v1/collector.proto), restated here:
+//     * a holder, from the first Dirty it sent since it got the reference and the owner accepted, for as long as its lease runs:
+//       the owner received a Dirty or Renew, answered with a term, and that term has not passed on the
+//       owner's clock, the owner's own stops not counted.  Until that Dirty, it is protected as the copies are that it received;
+//     * a copy that the owner sent, for the transit term, unless it was consumed;
+//     * a copy that a holder sent, as that holder is, until the owner accepted its Transit, then for the term granted.
+//     A Clean sent while the application still holds protects nobody from blame: it is a bug, and the protection goes on.
+//   Even an unprotected holder must have had bad luck: that a whole term passed without renewal although the fault log
+//   knows of nothing that disturbed the two is a bug as well ("excused" needs a cause).
+//   HONESTY.  A reference reported lost is to an object that is gone; whoever has a reference to an object that is gone was told.
+//   LIVENESS.  ExpectedObjects(): what is left once all has settled.
+//
+// Thread-compatible.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "dgc/core/ids.h"
+#include "dgc/core/message.h"
+#include "dgc/core/time.h"
+#include "dgc/testkit/event_queue.h"
+#include "dgc/testkit/fault_log.h"
+
+namespace dgc::testkit {
+
+// One object, one run of a process, one copy of a reference: positions in the oracle's records, which only grow.
+enum class ShadowObject : uint32_t {};
+enum class ShadowProcess : uint32_t {};
+enum class ShadowCopy : uint32_t {};
+constexpr uint32_t Raw(ShadowObject i) { return static_cast<uint32_t>(i); }
+constexpr uint32_t Raw(ShadowProcess i) { return static_cast<uint32_t>(i); }
+constexpr uint32_t Raw(ShadowCopy i) { return static_cast<uint32_t>(i); }
+
+struct OracleOptions {
+  // Of an owner: a stop shorter than this is not told from the passing of time.
+  Duration pause{};
+  // Of an owner: how long a copy it sends is protected if nothing is said, and at most.
+  Duration transit_term{};
+  Duration term_max{};
+};
+
+class Oracle {
+ public:
+  // A process's own clock at a moment of true time.
+  using LocalClock = std::function<TimePoint(NodeIndex, Duration)>;
+
+  Oracle(OracleOptions options, const EventQueue* events, const FaultLog* faults,
+         LocalClock local_clock);
+
+  // --- What the applications do.
+  ShadowProcess Started(NodeIndex node, const ClientId& self, Incarnation incarnation);
+  // It says goodbye: it holds nothing from now on, but still hosts.
+  void Leaving(ShadowProcess process);
+  void Ended(ShadowProcess process);
+  // A new object, with one handle.
+  ShadowObject Created(ShadowProcess owner, const ObjectId& id);
+  void HandleAdded(ShadowProcess process, ShadowObject object);
+  void HandleDropped(ShadowProcess process, ShadowObject object);
+  void Linked(ShadowObject from, ShadowObject to);
+  void Unlinked(ShadowObject from, ShadowObject to);
+  void Named(ShadowObject object);
+  void Unnamed(ShadowObject object);
+  void Unexported(ShadowObject object);
+  // A copy leaves; `term` as in Process::Share.  One is under way.
+  ShadowCopy Shared(ShadowProcess sender, ShadowObject object, TransitToken token, Duration term);
+  void CopyDuplicated(ShadowCopy copy);
+  void CopyLost(ShadowCopy copy);
+  // It has arrived, and was imported if `receiver` says by whom.
+  void CopyArrived(ShadowCopy copy, std::optional<ShadowProcess> receiver);
+
+  // --- What the collector does.
+  // A number that grows: what happened before which other thing.
+  uint64_t NextSerial() { return ++serial_; }
+  // `request`, sent at `serial`, has reached `owner`, which answered.
+  void Handled(ShadowProcess owner, const Request& request, const Response& response,
+               uint64_t serial);
+  void Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason reason);
+  void Lost(ShadowProcess holder, const ObjectId& id);
+
+  // --- What must be so.
+  // The first thing that broke.
+  const std::optional<std::string>& failure() const { return failure_; }
+  void Fail(std::string what);
+  // Works out what must be left once everything has settled: what is reachable, and what
+  // hangs on a garbage cycle across processes, which reference listing cannot collect.
+  void FindExpected();
+  // As found by the last FindExpected(): what `owner` hosts of it.
+  std::vector<ShadowObject> ExpectedObjects(ShadowProcess owner) const;
+  // How many (holder, object) pairs must be listed at `owner`.
+  uint64_t ExpectedListings(ShadowProcess owner) const;
+  // How many existing objects of others `holder` has.
+  uint64_t ExpectedHeld(ShadowProcess holder) const;
+  // What `owner` hosts and the collector has not reclaimed.
+  std::vector<ShadowObject> ExistingObjects(ShadowProcess owner) const;
+  // Fails for a reference that somebody still has to an object that is gone, and was not told of.
+  void CheckAllTold();
+
+  std::optional<ShadowObject> Find(const ObjectId& id) const;
+  bool Exists(ShadowObject object) const { return objects_[Raw(object)].exists; }
+  ObjectId IdOf(ShadowObject object) const { return objects_[Raw(object)].id; }
+  bool HasEdge(ShadowObject from, ShadowObject to) const;
+  // The objects that `from` has edges to, in no particular but a reproducible order.
+  const std::vector<ShadowObject>& Edges(ShadowObject from) const { return At(from).edges; }
+  NodeIndex NodeOf(ShadowObject object) const { return At(At(object).owner).node; }
+  Incarnation IncarnationOf(ShadowObject object) const { return At(At(object).owner).incarnation; }
+  ShadowProcess OwnerOf(ShadowObject object) const { return objects_[Raw(object)].owner; }
+  size_t existing() const { return existing_; }
+  uint64_t excused() const { return excused_; }
+  uint64_t cross_host_garbage() const { return cross_host_garbage_; }
+  uint64_t reclaims() const { return reclaims_; }
+  std::string Describe(ShadowObject object) const;
+  std::string Describe(ShadowProcess process) const;
+
+ private:
+  // What one process has had of one object of another, without interruption.
+  struct Hold {
+    ShadowProcess process{};
+    ShadowObject object{};
+    uint32_t handles = 0;
+    uint32_t edges = 0;  // from objects of that process that exist
+    uint64_t since = 0;  // serial
+    Duration began{};
+    std::vector<ShadowCopy> copies;
+    bool ended = false;
+    bool told = false;
+    // The owner has accepted a Dirty sent since; then the lease's epoch.
+    bool listed = false;
+    uint32_t epoch = 0;
+    // The same process's previous hold of the object; it may still answer for copies it sent.
+    uint32_t previous = kNone;
+  };
+  struct Copy {
+    ShadowObject object{};
+    ShadowProcess sender{};
+    uint32_t under_way = 0;
+    uint32_t sender_hold = kNone;  // where the sender is not the owner
+    bool granted = false;          // protected by a transit lease of its own
+    Duration granted_at{};
+    Duration term{};
+    bool consumed = false;
+    uint64_t consumed_by = 0;  // serial of the request that named it
+  };
+  struct Object {
+    ObjectId id;
+    ShadowProcess owner{};
+    bool exists = true;
+    uint32_t handles = 0;
+    uint32_t names = 0;
+    std::vector<ShadowObject> edges;
+    std::vector<ShadowObject> edges_in;  // from objects that exist
+    std::vector<uint32_t> holds;         // the latest of each process
+    std::vector<ShadowCopy> copies;      // under way, or once were
+    bool unexported = false;
+    uint32_t mark = 0;
+    bool expected = false;
+    // Tarjan's numbers; 0 is not visited.
+    uint32_t index = 0;
+    uint32_t low = 0;
+    bool stacked = false;
+  };
+  struct Run {
+    NodeIndex node = 0;
+    ClientId self;
+    Incarnation incarnation{};
+    bool holding = true;
+    bool ended = false;
+    Duration ended_at{};
+    std::vector<ShadowObject> objects;  // ever hosted
+    std::vector<uint32_t> holds;        // ever begun
+  };
+  // What an owner has said to one client.
+  struct Lease {
+    bool known = false;
+    Duration accepted_at{};
+    Duration term{};
+    // How often it may have lapsed: a gap longer than the term, ended by a Dirty.
+    uint32_t epoch = 0;
+    struct Gap {
+      Duration from, to, term;
+    };
+    std::vector<Gap> gaps;  // by epoch
+    SequenceNumber applied{};
+  };
+  static constexpr uint32_t kNone = 0xffffffff;
+
+  Object& At(ShadowObject object) { return objects_[Raw(object)]; }
+  const Object& At(ShadowObject object) const { return objects_[Raw(object)]; }
+  Run& At(ShadowProcess process) { return runs_[Raw(process)]; }
+  const Run& At(ShadowProcess process) const { return runs_[Raw(process)]; }
+  Lease& LeaseOf(ShadowProcess client, ShadowProcess owner);
+  uint32_t HoldOf(ShadowProcess process, ShadowObject object) const;
+  // The present hold, begun if there is none.
+  Hold& Begin(ShadowProcess process, ShadowObject object);
+  void EndIfUnused(Hold& hold);
+  void DropEdges(ShadowObject object);
+  void Gone(ShadowObject object);
+
+  // The time that passed since `from` on the clock of `owner`, its own stops not counted.
+  Duration CountedSince(ShadowProcess owner, Duration from) const;
+  bool LeaseRuns(const Lease& lease, ShadowProcess owner) const;
+  // Whether the protocol protects it now.  If not, checks that there was a cause.
+  bool Protected(const Hold& hold);
+  bool Protected(const Copy& copy, uint64_t held_since);
+  void RequireCause(const Hold& hold, Duration from, Duration to, Duration term, const char* what);
+  // Who protects the object, by handles, names, holders, copies and edges of its own process.
+  std::optional<std::string> Protector(ShadowObject object);
+  std::optional<std::string> DirectProtector(ShadowObject object);
+
+  void Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
+             ShadowProcess owner, uint64_t serial);
+  void Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial);
+  void Consumed(const Row& row, uint64_t serial);
+  void Heard(const TransitRequest& request, const TransitResponse& response);
+  void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
+             ShadowProcess owner);
+
+  bool Active(const Hold& hold) const { return !hold.ended; }
+  void ExpectFrom(std::vector<ShadowObject> roots);
+  std::vector<ShadowObject> CrossHostCycles();
+  void StrongConnect(ShadowObject root, uint32_t* next, std::vector<ShadowObject>* found);
+  void TakeComponent(ShadowObject root, std::vector<ShadowObject>* stack,
+                     std::vector<ShadowObject>* found);
+
+  const OracleOptions options_;
+  const EventQueue* const events_;
+  const FaultLog* const faults_;
+  const LocalClock local_clock_;
+  std::vector<Run> runs_;
+  std::vector<Object> objects_;
+  std::vector<Hold> holds_;
+  std::vector<Copy> copies_;
+  absl::flat_hash_map<ObjectId, ShadowObject> by_id_;
+  absl::flat_hash_map<ClientId, ShadowProcess> by_client_;
+  absl::flat_hash_map<std::pair<uint64_t, uint32_t>, uint32_t> by_token_;  // and object -> copy
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Lease> leases_;       // client, owner
+  uint64_t serial_ = 0;
+  uint32_t mark_ = 0;
+  size_t existing_ = 0;
+  uint64_t excused_ = 0;
+  uint64_t cross_host_garbage_ = 0;
+  uint64_t reclaims_ = 0;
+  std::optional<std::string> failure_;
+};
+
+}  // namespace dgc::testkit

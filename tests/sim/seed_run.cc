@@ -1,0 +1,156 @@
+#include "tests/sim/seed_run.h"
+
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dgc/testkit/activity.h"
+#include "dgc/testkit/cluster.h"
+
+namespace dgc::testkit {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+struct Plan {
+  ClusterOptions options;
+  Duration term{};
+  Duration faults{};  // how long workloads and nemeses go on
+  uint32_t nodes = 0;
+  std::vector<WorkloadKind> workloads;
+  std::vector<NemesisKind> nemeses;
+  bool drop_lost = true;
+};
+
+// What matters about a knob is seldom its usual value.
+void DrawKnobs(SimRandom& random, Plan* plan) {
+  const Duration term = plan->term;
+  LeaseOptions& lease = plan->options.strategy.lease;
+  lease.term_default = term;
+  lease.term_min = term / 4;
+  lease.term_max = 4 * term;
+  lease.limbo = random.OneIn(3) ? term / 2 : Duration::zero();
+  lease.transit_term = random.OneIn(3) ? term / 2 : term;
+  lease.pause = term / 8;
+  lease.departed_max = random.OneIn(8) ? 1 : 64;
+  lease.departed_term = random.OneIn(4) ? term / 4 : 2 * term;
+  lease.requested_term = random.OneIn(3) ? term : Duration::zero();
+  lease.clean_delay =
+      random.OneIn(2) ? Duration::zero() : random.Between(milliseconds(1), milliseconds(20));
+  lease.dirty_delay =
+      random.OneIn(2) ? Duration::zero() : random.Between(milliseconds(1), milliseconds(20));
+  lease.linger = random.OneIn(2) ? term : term / 16;
+  lease.batch_max = random.OneIn(3) ? static_cast<uint32_t>(random.Between(1, 3)) : 4096;
+  lease.backoff_min = milliseconds(random.Between(1, 50));
+  lease.backoff_max = term;
+  lease.call_timeout = random.Between(term / 16, term / 2);
+  if (random.OneIn(16)) lease.transits_max = 3;
+  if (random.OneIn(16)) lease.listings_per_client_max = 3;
+  if (random.OneIn(16)) lease.clients_max = 2;
+  ObjectTableOptions& objects = plan->options.process.objects;
+  objects.local_round_interval = term / 8;
+  objects.reclaimed_remembered_max = random.OneIn(4) ? 2 : 1 << 16;
+  plan->options.drift_ppm_max = random.OneIn(4) ? 10'000 : 100;
+  plan->options.work_budget = random.OneIn(3) ? static_cast<uint32_t>(random.Between(1, 4)) : 64;
+  plan->options.work_delay = microseconds(random.OneIn(3) ? 2000 : 20);
+  plan->options.steps_max = 1'000'000;
+  NetworkOptions& network = plan->options.network;
+  network.delay_min = microseconds(50);
+  network.delay_mean = random.OneIn(3) ? term / 64 : milliseconds(1);
+  network.straggle_max = 2 * term;
+}
+
+Plan Draw(uint64_t seed) {
+  SimRandom random(seed);
+  Plan plan;
+  plan.options.seed = random.Next();
+  plan.term = milliseconds(random.Between(500, 4000));
+  plan.nodes = static_cast<uint32_t>(random.Between(2, 5));
+  plan.faults = random.Between(4, 10) * plan.term;
+  DrawKnobs(random, &plan);
+  const auto workloads = random.Between(1, 2);
+  for (int64_t i = 0; i < workloads; ++i) {
+    plan.workloads.push_back(static_cast<WorkloadKind>(random.Below(kWorkloadKinds)));
+  }
+  const auto nemeses = random.OneIn(8) ? 0 : random.Between(1, 3);
+  for (int64_t i = 0; i < nemeses; ++i) {
+    plan.nemeses.push_back(static_cast<NemesisKind>(random.Below(kNemesisKinds)));
+  }
+  plan.drop_lost = !random.OneIn(3);
+  return plan;
+}
+
+// How long after the last fault everything has settled: a straggler may still list something for a client that is gone, in
+// a lease of one more term; then limbo; transit leases last two terms at most (the workloads ask for no more).
+Duration SettleBound(const Plan& plan) {
+  const LeaseOptions& lease = plan.options.strategy.lease;
+  return plan.options.network.straggle_max + 2 * plan.term + lease.limbo + 2 * plan.term +
+         milliseconds(500);
+}
+
+// How long after the last reference is gone the last trace of it is.
+Duration EmptyBound(const Plan& plan) {
+  const LeaseOptions& lease = plan.options.strategy.lease;
+  return 2 * plan.term + lease.limbo + lease.departed_term + lease.linger + milliseconds(500);
+}
+
+void CheckAfterwards(const Plan& plan, Cluster* cluster) {
+  for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->Restart(node);
+  cluster->Trace("faults are over");
+  cluster->Run(SettleBound(plan));
+  if (cluster->failure().has_value()) return;
+  cluster->CheckSettled();
+  if (cluster->failure().has_value()) return;
+
+  cluster->Trace("everybody drops everything");
+  for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->DropAll(node);
+  cluster->Run(EmptyBound(plan));
+  if (cluster->failure().has_value()) return;
+  cluster->CheckSettled();
+  if (cluster->failure().has_value()) return;
+
+  if (cluster->oracle().existing() > 0) {
+    cluster->Trace("what is left of cycles across hosts is unexported");
+    for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->UnexportAll(node);
+    cluster->Run(EmptyBound(plan));
+    if (cluster->failure().has_value()) return;
+  }
+  cluster->CheckEmpty();
+}
+
+std::string Describe(const Plan& plan, const std::vector<std::unique_ptr<Activity>>& activities) {
+  std::string text;
+  for (size_t i = 0; i < activities.size(); ++i) {
+    if (i > 0) absl::StrAppend(&text, i == plan.workloads.size() ? " + " : ", ");
+    absl::StrAppend(&text, activities[i]->name());
+  }
+  absl::StrAppend(&text, "; ", plan.nodes, " nodes, term ",
+                  std::chrono::duration_cast<milliseconds>(plan.term).count(), " ms");
+  return text;
+}
+
+}  // namespace
+
+SeedResult RunSeed(uint64_t seed, const std::function<void(std::string_view)>& trace) {
+  Plan plan = Draw(seed);
+  plan.options.trace = trace;
+  Cluster cluster(plan.options);
+  for (uint32_t i = 0; i < plan.nodes; ++i) cluster.AddNode();
+  cluster.DropLostReferences(plan.drop_lost);
+  std::vector<std::unique_ptr<Activity>> activities;
+  for (const WorkloadKind kind : plan.workloads) activities.push_back(MakeWorkload(kind));
+  for (const NemesisKind kind : plan.nemeses) activities.push_back(MakeNemesis(kind));
+
+  RunTogether(&cluster, &activities, plan.term, plan.faults);
+  if (!cluster.failure().has_value()) CheckAfterwards(plan, &cluster);
+
+  return {.failure = cluster.failure(),
+          .composition = Describe(plan, activities),
+          .steps = cluster.step(),
+          .reclaims = cluster.oracle().reclaims(),
+          .excused = cluster.oracle().excused(),
+          .requests = cluster.requests()};
+}
+
+}  // namespace dgc::testkit
