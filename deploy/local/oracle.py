@@ -1,0 +1,66 @@
+"""What must be live after each step, from somebody else's algorithms: git's own or igraph's."""
+
+from git_repository import Repository
+from graph import Graph, place
+
+
+class GitOracle:
+    """git rev-list --objects.  A git repository has no cycles, so nothing is ever left over."""
+
+    name = "git rev-list --objects"
+
+    def __init__(self, repository: Repository, graph: Graph):
+        self.repository = repository
+        self.graph = graph
+
+    def reachable(self, nodes):
+        return self.repository.reachable(sorted({self.graph.ids[node] for node in nodes}))
+
+    def stuck(self):
+        """What no reference listing can collect: nothing here."""
+        return set(), 0
+
+
+class IgraphOracle:
+    """igraph's breadth-first search and strongly connected components."""
+
+    name = "igraph reachability"
+
+    def __init__(self, graph, hosts):
+        import igraph  # Debian's python3-igraph; only needed here
+
+        self.graph = graph
+        self.hosts = hosts
+        # One vertex more, from which a search starts at many nodes at once.
+        sources = (node for node in range(len(graph))
+                   for _ in range(graph.offsets[node], graph.offsets[node + 1]))
+        self.igraph = igraph.Graph(n=len(graph) + 1, edges=list(zip(sources, graph.targets)),
+                                   directed=True)
+
+    def _reached(self, nodes):
+        start = len(self.graph)
+        first = self.igraph.ecount()
+        self.igraph.add_edges([(start, node) for node in sorted(set(nodes))])
+        found = self.igraph.subcomponent(start, mode="out")
+        self.igraph.delete_edges(range(first, self.igraph.ecount()))
+        return {self.graph.ids[node] for node in found if node != start}
+
+    def reachable(self, nodes):
+        return self._reached(nodes) if nodes else set()
+
+    def stuck(self):
+        """(ids, cycles): what stays for ever under `lease`, once created, and on how many knots.
+
+        A strongly connected component on two hosts or more holds itself up: each of its hosts has a
+        reference from another that it cannot see to be garbage.  Everything reachable from it stays too.  A
+        component on one host does not: the local collector sees all of it.
+        """
+        ids = self.graph.ids
+        spanning = []
+        components = self.igraph.connected_components(mode="strong")
+        for number, size in enumerate(components.sizes()):
+            spanning.append(number) if size > 1 else None
+        spanning = [members for members in (components[number] for number in spanning)
+                    if len({place(ids[node], self.hosts) for node in members}) > 1]
+        nodes = [node for members in spanning for node in members]
+        return self.reachable(nodes), len(spanning)

@@ -1,0 +1,135 @@
+"""What the demo says: comparison, progress and the final table.  No process, no clock but a reader's."""
+
+import collections
+import json
+import sys
+import time
+
+# How many objects of a difference are named.
+NAMED_MAX = 10
+
+Difference = collections.namedtuple("Difference", "missing extra wrong")
+
+
+def compare(expected, live, sizes, hosts_of):
+    """What is wrong with `live`, [(label, bytes, host)], as sorted lists of labels.
+
+    missing: expected but not there; extra: there but not expected, or there twice; wrong: there with another
+    size, or on another host.
+    """
+    seen = set()
+    extra, wrong = [], []
+    for label, size, host in live:
+        if label not in expected or label in seen:
+            extra.append(label)
+            continue
+        seen.add(label)
+        if sizes[label] != size or hosts_of(label) != host:
+            wrong.append(label)
+    return Difference(sorted(expected - seen), sorted(extra), sorted(wrong))
+
+
+def percentile(ordered, percent):
+    """Nearest rank, of a sorted list; None of an empty one."""
+    return ordered[-(-percent * len(ordered) // 100) - 1] if ordered else None
+
+
+def spread(values):
+    """{count, p50, p99, max} in seconds."""
+    ordered = sorted(values)
+    return {"count": len(ordered), "p50": percentile(ordered, 50),
+            "p99": percentile(ordered, 99), "max": ordered[-1] if ordered else None}
+
+
+class Progress:
+    """One line that is rewritten on a terminal; elsewhere a line now and then."""
+
+    INTERVAL = 5.0
+
+    def __init__(self, out=sys.stderr):
+        self.out = out
+        self.terminal = out.isatty()
+        self.width = 0
+        self.last = time.monotonic()
+
+    def show(self, text):
+        now = time.monotonic()
+        if self.terminal:
+            self.out.write("\r" + text.ljust(self.width))
+            self.out.flush()
+            self.width = len(text)
+        elif now - self.last >= self.INTERVAL:
+            self.last = now
+            print(text, file=self.out, flush=True)
+
+    def clear(self):
+        if self.terminal and self.width:
+            self.out.write("\r" + " " * self.width + "\r")
+            self.out.flush()
+        self.width = 0
+        self.last = time.monotonic()
+
+
+def number(value, digits=0):
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def millis(seconds):
+    return "-" if seconds is None else f"{seconds * 1000:,.0f} ms"
+
+
+def table(rows, right):
+    """Lines of columns; those numbered in `right` are flushed right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for position, row in enumerate(rows):
+        lines.append("  " + "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))).rstrip())
+        if position == 0:
+            lines.append("  " + "  ".join("-" * width for width in widths))
+    return lines
+
+
+def render(result):
+    """The final table of a result, which is what --json writes."""
+    figures = result["figures"]
+    rows = [("step", "expected", "live", "missing", "extra", "reclaimed", "took", "")]
+    for step in result["steps"]:
+        rows.append((f"{step['step']} {step['name']}", number(step["expected"]),
+                     number(step["live"]), number(step["missing"]), number(step["extra"]),
+                     number(step["reclaimed"]), f"{step['seconds']:.1f} s",
+                     "ok" if step["ok"] else "DIFFERS"))
+    lines = [f"{result['input']}: {number(result['objects'])} objects, "
+             f"{number(result['edges'])} edges ({number(result['edges_across'])} across hosts), "
+             f"{number(result['payload_bytes'] / 1e6, 1)} MB of payload on {result['hosts']} "
+             f"hosts; term {result['term_seconds']:g} s; oracle: {result['oracle']}", ""]
+    lines += table(rows, right={1, 2, 3, 4, 5, 6})
+    if result["uncollectable"]:
+        lines += ["", f"  expected includes {number(result['uncollectable'])} objects that hang on "
+                  f"{result['spanning_cycles']} cycles across hosts, which the lease strategy",
+                  "  cannot collect: " + ", ".join(result["uncollectable_first"])]
+    lines.append("")
+    reclaim = figures["reclaim_seconds"]
+    for cause in ("drop", "crash", "exit"):
+        each = reclaim[cause]
+        lines.append(f"  time to reclaim after {cause + ':':<7}p50 {millis(each['p50'])}, "
+                     f"p99 {millis(each['p99'])}, max {millis(each['max'])} "
+                     f"({number(each['count'])} objects)")
+    lines += [
+        f"  loading:                 {number(figures['load_seconds'], 1)} s, "
+        f"{number(figures['objects_per_second'])} objects/s",
+        f"  collector's messages:    {number(figures['messages'])} for "
+        f"{number(figures['references'])} references: "
+        f"{number(figures['messages_per_reference'], 4)} messages and "
+        f"{number(figures['bytes_per_reference'], 1)} bytes per reference",
+        f"  memory:                  {number(figures['memory_bytes_per_object'])} bytes per object "
+        "beyond its payload (resident, all hosts)",
+    ]
+    return "\n".join(lines)
+
+
+def write_json(result, path):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=2)
+        file.write("\n")

@@ -1,0 +1,175 @@
+#include "services/common/serve.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <prometheus/exposer.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "services/common/address.h"
+
+namespace services {
+namespace {
+
+// How often to try again when a port that was free is not any more.
+constexpr int kPortAttempts = 20;
+
+struct Running {
+  std::unique_ptr<Role> role;
+  std::unique_ptr<grpc::Server> server;
+  std::string name;
+  std::string address;
+};
+
+std::chrono::nanoseconds Seconds(double seconds) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(seconds));
+}
+
+// A server on exactly this address; null if it cannot be had.
+std::unique_ptr<grpc::Server> Listen(const ServeOptions& options, const Address& address,
+                                     Role* role) {
+  grpc::ServerBuilder builder;
+  // Otherwise a second server on the same port starts, and the kernel splits connections between
+  // the two.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(options.message_bytes_max);
+  builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials());
+  role->Register(&builder);
+  return builder.BuildAndStart();
+}
+
+// The name has to be known before the role is made, and the port before the name.
+absl::StatusOr<Running> Start(const ServeOptions& options, const MakeRole& make_role) {
+  absl::StatusOr<Address> address = ParseAddress(options.listen);
+  if (!address.ok()) return address.status();
+  if (address->wildcard() && options.name.empty()) {
+    return absl::InvalidArgumentError("--listen on every interface needs --name");
+  }
+  const bool any_port = address->port == 0;
+  for (int attempt = 1; attempt <= (any_port ? kPortAttempts : 1); ++attempt) {
+    if (any_port) {
+      const absl::StatusOr<uint16_t> port = FreePort(*address);
+      if (!port.ok()) return port.status();
+      address->port = *port;
+    }
+    Running running;
+    running.address = address->ToString();
+    running.name = options.name.empty() ? running.address : options.name;
+    absl::StatusOr<std::unique_ptr<Role>> role = make_role(running.name);
+    if (!role.ok()) return role.status();
+    running.role = *std::move(role);
+    running.server = Listen(options, *address, running.role.get());
+    if (running.server != nullptr) return running;
+  }
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", address->ToString(), ": in use, or not an address here"));
+}
+
+absl::StatusOr<std::unique_ptr<prometheus::Exposer>> Expose(const ServeOptions& options,
+                                                            Role* role) {
+  if (options.metrics.empty()) return nullptr;
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(options.metrics);
+    exposer->RegisterCollectable(role->metrics());
+    return exposer;
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot serve metrics on ", options.metrics, ": ", error.what()));
+  }
+}
+
+void Announce(const ServeOptions& options, const Running& running,
+              const prometheus::Exposer* exposer) {
+  std::string metrics = "none";
+  if (exposer != nullptr) {
+    metrics = absl::StrCat(options.metrics.substr(0, options.metrics.rfind(':')), ":",
+                           exposer->GetListeningPorts().front());
+  }
+  std::printf("ready name=%s address=%s metrics=%s pid=%d\n", running.name.c_str(),
+              running.address.c_str(), metrics.c_str(), static_cast<int>(getpid()));
+  std::fflush(stdout);
+}
+
+void SetUpLogging(const ServeOptions& options) {
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("main"));
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  // One lock in the runtime; the order of locks is not in doubt, and a release must not abort over
+  // it.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+}
+
+}  // namespace
+
+void AddServeFlags(CLI::App* app, ServeOptions* options) {
+  app->add_option("--listen", options->listen, "HOST:PORT to listen on; port 0: any free one")
+      ->capture_default_str();
+  app->add_option("--name", options->name,
+                  "HOST:PORT by which others dial this process; default: where it listens");
+  app->add_option("--metrics", options->metrics,
+                  "HOST:PORT of Prometheus' /metrics; port 0: any free one; empty: none")
+      ->capture_default_str();
+  app->add_option("--message-bytes-max", options->message_bytes_max, "Largest message accepted")
+      ->check(CLI::Range(1 << 16, 1 << 30))
+      ->capture_default_str();
+  app->add_option("--drain", options->drain_seconds,
+                  "Seconds of NOT_SERVING before the server stops")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  app->add_option("--grace", options->grace_seconds,
+                  "Seconds that calls under way may take when the server stops")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  app->add_option("--log", options->log_level, "Log level")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+}
+
+int Serve(const ServeOptions& options, TerminationSignals* signals, const MakeRole& make_role) {
+  SetUpLogging(options);
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+
+  absl::StatusOr<Running> running = Start(options, make_role);
+  if (!running.ok()) {
+    spdlog::error("{}", std::string(running.status().message()));
+    return 1;
+  }
+  absl::StatusOr<std::unique_ptr<prometheus::Exposer>> exposer =
+      Expose(options, running->role.get());
+  if (exposer.ok()) {
+    running->server->GetHealthCheckService()->SetServingStatus(true);
+    Announce(options, *running, exposer->get());
+    const int number = signals->Wait();
+    spdlog::info("stopping signal={}", number);
+    running->server->GetHealthCheckService()->SetServingStatus(false);
+    signals->WaitFor(Seconds(options.drain_seconds));
+  } else {
+    spdlog::error("{}", std::string(exposer.status().message()));
+  }
+
+  running->server->Shutdown(std::chrono::system_clock::now() +
+                            std::chrono::duration_cast<std::chrono::microseconds>(
+                                Seconds(exposer.ok() ? options.grace_seconds : 0)));
+  running->server->Wait();
+  running->role->Stop();
+  const int status = exposer.ok() ? 0 : 1;
+  if (exposer.ok()) exposer->reset();
+  running->server.reset();
+  running->role.reset();
+  spdlog::info("stopped");
+  spdlog::shutdown();
+  return status;
+}
+
+}  // namespace services

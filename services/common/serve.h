@@ -1,0 +1,70 @@
+// Serve: what the main of every service does the same way.
+//
+// Flags, a gRPC server with health and reflection, Prometheus metrics over HTTP, one line on
+// standard output once it answers, and an orderly end.  What the service itself does is a Role.
+//
+// The line, for scripts that ask for port 0:
+//
+//     ready name=127.0.0.1:40123 address=127.0.0.1:40123 metrics=127.0.0.1:40125 pid=4711
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "services/common/signals.h"
+
+namespace CLI {
+class App;
+}
+namespace grpc {
+class ServerBuilder;
+}
+namespace prometheus {
+class Collectable;
+}
+
+namespace services {
+
+struct ServeOptions {
+  // Where to listen; port 0 is any free one.
+  std::string listen = "127.0.0.1:0";
+  // The stable name by which others dial this process; empty: the address it listens on.
+  std::string name;
+  // Where to serve /metrics; port 0 is any free one; empty: nowhere.
+  std::string metrics = "127.0.0.1:0";
+  // The largest message accepted, in bytes.
+  int message_bytes_max = 16 << 20;
+  // After a signal: how long health answers NOT_SERVING before the server stops; a second signal
+  // ends it.
+  double drain_seconds = 0;
+  // How long calls under way may take after that.
+  double grace_seconds = 5;
+  // trace, debug, info, warn, error or off.
+  std::string log_level = "info";
+};
+
+// Adds a flag for each field.
+void AddServeFlags(CLI::App* app, ServeOptions* options);
+
+// What a service does.  Its gRPC handlers run on gRPC's threads; these methods on the main thread.
+class Role {
+ public:
+  virtual ~Role() = default;
+  // Adds services and settings to the server.
+  virtual void Register(grpc::ServerBuilder* builder) = 0;
+  virtual std::shared_ptr<prometheus::Collectable> metrics() = 0;
+  // Ends what runs in the background.  The server is down already.
+  virtual void Stop() = 0;
+};
+
+// Makes the role of a process with this stable name.  Called again with another name if the port
+// was taken meanwhile.
+using MakeRole = std::function<absl::StatusOr<std::unique_ptr<Role>>(const std::string& name)>;
+
+// Serves until a signal comes; returns the exit status of the process: 0, or 1 after an error,
+// which it logs.
+int Serve(const ServeOptions& options, TerminationSignals* signals, const MakeRole& make_role);
+
+}  // namespace services

@@ -1,0 +1,67 @@
+#include "services/object_host/object.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+
+namespace object_host {
+namespace {
+
+// A lock per object would cost more memory than most payloads.
+absl::Mutex& LockOf(const Object* object) {
+  static std::array<absl::Mutex, 64> locks;
+  return locks[(reinterpret_cast<uintptr_t>(object) >> 5) % locks.size()];
+}
+
+}  // namespace
+
+bool PayloadBudget::Take(uint64_t bytes) {
+  uint64_t used = used_.load(std::memory_order_relaxed);
+  do {
+    if (bytes > bytes_max_ || used > bytes_max_ - bytes) return false;
+  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
+  return true;
+}
+
+absl::StatusOr<const Kind*> Kinds::Get(const std::string& type) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = kinds_.find(type);
+  if (found != kinds_.end()) return found->second.get();
+  if (kinds_.size() >= kinds_max_) {
+    return absl::ResourceExhaustedError(absl::StrCat("more than ", kinds_max_, " types"));
+  }
+  auto kind = std::make_unique<const Kind>(Kind{.type = type, .budget = budget_});
+  return kinds_.emplace(type, std::move(kind)).first->second.get();
+}
+
+uint64_t Object::payload_bytes() const {
+  absl::MutexLock lock(&LockOf(this));
+  return payload_.size();
+}
+
+std::string Object::Read(uint64_t offset, uint64_t bytes) const {
+  absl::MutexLock lock(&LockOf(this));
+  if (offset >= payload_.size()) return "";
+  return payload_.substr(offset, bytes);
+}
+
+absl::StatusOr<uint64_t> Object::Write(uint64_t offset, const std::string& bytes,
+                                       uint64_t bytes_max) {
+  absl::MutexLock lock(&LockOf(this));
+  if (offset > payload_.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("offset ", offset, " is beyond the end of ", payload_.size(), " bytes"));
+  }
+  if (bytes.size() > bytes_max || offset > bytes_max - bytes.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the payload would be larger than ", bytes_max, " bytes"));
+  }
+  const uint64_t end = offset + bytes.size();
+  if (end > payload_.size() && !kind_->budget->Take(end - payload_.size())) {
+    return absl::ResourceExhaustedError("the payloads of this host are full");
+  }
+  payload_.replace(offset, std::min<uint64_t>(bytes.size(), payload_.size() - offset), bytes);
+  return payload_.size();
+}
+
+}  // namespace object_host

@@ -1,0 +1,81 @@
+// Object: what the object host hosts: a kind, a label, and a payload that can grow.
+//
+// Knows nothing of the collector: its edges and its life are the Owner's business.  Reading and
+// writing the payload is thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+namespace object_host {
+
+// Counts payload bytes against a bound.  Thread-safe.
+class PayloadBudget {
+ public:
+  explicit PayloadBudget(uint64_t bytes_max) : bytes_max_(bytes_max) {}
+  // False, and nothing taken, if that would go over the bound.
+  bool Take(uint64_t bytes);
+  void Return(uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  const uint64_t bytes_max_;
+  std::atomic<uint64_t> used_{0};
+};
+
+// What all objects of one type share, so that each carries one pointer.
+struct Kind {
+  std::string type;
+  PayloadBudget* budget = nullptr;
+};
+
+// The types seen so far.  Thread-safe.
+class Kinds {
+ public:
+  // `budget` outlives everything of these kinds.
+  Kinds(size_t kinds_max, PayloadBudget* budget) : kinds_max_(kinds_max), budget_(budget) {}
+  // Lives as long as this.  RESOURCE_EXHAUSTED: too many different types.
+  absl::StatusOr<const Kind*> Get(const std::string& type);
+
+ private:
+  const size_t kinds_max_;
+  PayloadBudget* const budget_;
+  absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, std::unique_ptr<const Kind>> kinds_ ABSL_GUARDED_BY(mutex_);
+};
+
+class Object {
+ public:
+  // Takes over `payload`, whose bytes have been taken from the budget of `kind`.
+  Object(const Kind* kind, std::string label, std::string payload)
+      : kind_(kind), label_(std::move(label)), payload_(std::move(payload)) {}
+  ~Object() { kind_->budget->Return(payload_.size()); }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  const std::string& type() const { return kind_->type; }
+  const std::string& label() const { return label_; }
+  uint64_t payload_bytes() const;
+  // Up to `bytes` from `offset` on; empty past the end.
+  std::string Read(uint64_t offset, uint64_t bytes) const;
+  // Overwrites and extends.  Returns the size afterwards.  INVALID_ARGUMENT: beyond the end, or the
+  // payload would be larger than `bytes_max`.  RESOURCE_EXHAUSTED: the budget.
+  absl::StatusOr<uint64_t> Write(uint64_t offset, const std::string& bytes, uint64_t bytes_max);
+
+ private:
+  const Kind* const kind_;
+  const std::string label_;
+  // Guarded by the lock for this object, one of a few that all objects share.
+  std::string payload_;
+};
+
+}  // namespace object_host

@@ -1,0 +1,126 @@
+#include "services/object_host/object_host.h"
+
+#include <grpcpp/server_builder.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <chrono>
+#include <cinttypes>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace object_host {
+namespace {
+
+dgc::Duration Seconds(double seconds) {
+  return std::chrono::duration_cast<dgc::Duration>(std::chrono::duration<double>(seconds));
+}
+
+const char* Word(dgc::ReclaimReason reason) {
+  switch (reason) {
+    case dgc::ReclaimReason::kClean:
+      return "clean";
+    case dgc::ReclaimReason::kLapse:
+      return "lapse";
+    case dgc::ReclaimReason::kTransitExpired:
+      return "transit_expired";
+    case dgc::ReclaimReason::kCascade:
+      return "cascade";
+    case dgc::ReclaimReason::kCycle:
+      return "cycle";
+    case dgc::ReclaimReason::kUnexport:
+      return "unexport";
+    case dgc::ReclaimReason::kUnspecified:
+      break;
+  }
+  return "unspecified";
+}
+
+dgc::Options OwnerOptions(const HostOptions& options, const std::string& name) {
+  dgc::Options owner;
+  owner.name = name;
+  dgc::LeaseOptions& lease = owner.strategy.lease;
+  lease.term_default = Seconds(options.term_seconds);
+  lease.term_min = std::min(lease.term_min, lease.term_default);
+  lease.term_max = std::max(lease.term_max, lease.term_default);
+  lease.transit_term = Seconds(options.transit_seconds);
+  lease.limbo = Seconds(options.limbo_seconds);
+  lease.requested_term = lease.term_default;
+  owner.objects.objects_max = options.objects_max;
+  return owner;
+}
+
+}  // namespace
+
+void AddHostFlags(CLI::App* app, HostOptions* options) {
+  app->add_option("--term", options->term_seconds, "Lease term, granted and asked for, in seconds")
+      ->check(CLI::Range(0.1, 600.0))
+      ->capture_default_str();
+  app->add_option("--transit-term", options->transit_seconds,
+                  "How long a reference is protected on its way, in seconds")
+      ->check(CLI::Range(0.1, 600.0))
+      ->capture_default_str();
+  app->add_option("--limbo", options->limbo_seconds,
+                  "How long what a lapsed holder held is kept all the same, in seconds")
+      ->check(CLI::Range(0.0, 600.0))
+      ->capture_default_str();
+  app->add_option("--objects-max", options->objects_max, "Most objects hosted")
+      ->check(CLI::Range(uint32_t{1}, (uint32_t{1} << 31) - 1))
+      ->capture_default_str();
+  app->add_option("--payload-bytes-max", options->objects.payload_bytes_max,
+                  "Largest payload of one object")
+      ->capture_default_str();
+  app->add_option("--payload-bytes-total-max", options->objects.payload_bytes_total_max,
+                  "Largest sum of all payloads")
+      ->capture_default_str();
+  app->add_option("--events", options->events, "File that gets a line for each reclaimed object");
+}
+
+absl::StatusOr<std::unique_ptr<services::Role>> ObjectHost::Make(const HostOptions& options,
+                                                                 const std::string& name) {
+  dgc::Options owner_options = OwnerOptions(options, name);
+  if (const absl::Status status = dgc::Validate(owner_options); !status.ok()) return status;
+  File events;
+  if (!options.events.empty()) {
+    events.reset(std::fopen(options.events.c_str(), "ae"));
+    if (events == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--events ", options.events, ": ", std::strerror(errno)));
+    }
+    std::setvbuf(events.get(), nullptr, _IOLBF, BUFSIZ);  // A line is there as soon as it is said.
+  }
+  return std::unique_ptr<services::Role>(
+      new ObjectHost(options, std::move(owner_options), std::move(events)));
+}
+
+ObjectHost::ObjectHost(const HostOptions& options, dgc::Options owner_options, File events)
+    : events_(std::move(events)),
+      store_(options.objects),
+      owner_([&] {
+        if (events_ != nullptr) {
+          owner_options.on_reclaim = [this](const dgc::ReclaimEvent& event) { OnReclaim(event); };
+        }
+        return std::move(owner_options);
+      }()),
+      service_(&store_, &owner_) {}
+
+void ObjectHost::Register(grpc::ServerBuilder* builder) {
+  builder->RegisterService(owner_.service());
+  builder->RegisterService(&service_);
+}
+
+void ObjectHost::OnReclaim(const dgc::ReclaimEvent& event) {
+  const int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                          std::chrono::steady_clock::now().time_since_epoch())
+                          .count();
+  const auto* object = static_cast<const Object*>(event.object.get());
+  std::string label = object->label();
+  for (char& c : label) {
+    if (c == '\n' || c == '\r') c = '?';  // One line each.
+  }
+  std::fprintf(events_.get(), "%" PRId64 "\t%s\t%s\n", now, Word(event.reason), label.c_str());
+}
+
+}  // namespace object_host

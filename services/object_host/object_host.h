@@ -1,0 +1,63 @@
+// ObjectHost: the role of one object host process: an Owner, the object service, the reclaim log.
+//
+// Thread rules as services::Role.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "dgc/runtime/owner.h"
+#include "services/common/serve.h"
+#include "services/object_host/object_service.h"
+
+namespace CLI {
+class App;
+}
+
+namespace object_host {
+
+struct HostOptions {
+  ObjectServiceOptions objects;
+  // Lease term granted and asked for, and how long a reference is protected on its way, in
+  // seconds.
+  double term_seconds = 30;
+  double transit_seconds = 30;
+  // How long what a lapsed holder held is kept, so that a late renewal loses nothing, in seconds.
+  double limbo_seconds = 0;
+  // The most objects.
+  uint32_t objects_max = (uint32_t{1} << 31) - 1;
+  // Where to append a line for each reclaimed object; empty: nowhere.
+  std::string events;
+};
+
+// Adds a flag for each field.
+void AddHostFlags(CLI::App* app, HostOptions* options);
+
+class ObjectHost final : public services::Role {
+ public:
+  static absl::StatusOr<std::unique_ptr<services::Role>> Make(const HostOptions& options,
+                                                              const std::string& name);
+
+  void Register(grpc::ServerBuilder* builder) override;
+  std::shared_ptr<prometheus::Collectable> metrics() override { return owner_.metrics(); }
+  void Stop() override { owner_.Shutdown(); }
+
+ private:
+  struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  using File = std::unique_ptr<std::FILE, CloseFile>;
+
+  ObjectHost(const HostOptions& options, dgc::Options owner_options, File events);
+  void OnReclaim(const dgc::ReclaimEvent& event);
+
+  // Objects use the store, and the Owner the log, to the end.
+  const File events_;
+  ObjectStore store_;
+  dgc::Owner owner_;
+  ObjectServiceImpl service_;
+};
+
+}  // namespace object_host

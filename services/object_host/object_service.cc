@@ -1,0 +1,305 @@
+#include "services/object_host/object_service.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "dgc/rpc/status.h"
+
+namespace object_host {
+namespace {
+
+using objects::v1::CreateRequest;
+using objects::v1::CreateResponse;
+using objects::v1::ListResponse;
+using objects::v1::NewObject;
+
+grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(dgc::ToGrpc(status));
+  return reactor;
+}
+
+// The same error, with where in the request it arose.
+absl::Status At(const absl::Status& status, const std::string& where) {
+  return absl::Status(status.code(), absl::StrCat(where, ": ", status.message()));
+}
+
+absl::Status CheckName(const std::string& name) {
+  if (name.empty() || name.size() > kNameBytesMax) {
+    return absl::InvalidArgumentError(absl::StrCat("name: 1 to ", kNameBytesMax, " bytes"));
+  }
+  return absl::OkStatus();
+}
+
+// Sends batch after batch, the next when the last has left, so one slow reader costs one batch.
+class Lister : public grpc::ServerWriteReactor<ListResponse> {
+ public:
+  explicit Lister(const dgc::Owner* owner) : owner_(*owner) { Next(); }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) {
+      Next();
+    } else {
+      Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the reader is gone"));
+    }
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void Next() {
+    objects_.clear();
+    while (more_ && objects_.empty()) more_ = owner_.Scan(&cursor_, kListBatch, &objects_);
+    if (objects_.empty()) {
+      Finish(grpc::Status::OK);
+      return;
+    }
+    response_.clear_objects();
+    for (const std::shared_ptr<Object>& object : objects_) {
+      ListResponse::Item* item = response_.add_objects();
+      item->set_label(object->label());
+      item->set_payload_bytes(object->payload_bytes());
+    }
+    objects_.clear();
+    StartWrite(&response_);
+  }
+
+  const dgc::Owner& owner_;
+  uint32_t cursor_ = 0;
+  bool more_ = true;
+  std::vector<std::shared_ptr<Object>> objects_;
+  ListResponse response_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& request) {
+  if (request.type().size() > kTypeBytesMax || request.label().size() > kLabelBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("type: at most ", kTypeBytesMax, " bytes; label: at most ", kLabelBytesMax));
+  }
+  if (request.edges_size() > kEdgesPerObjectInCreateMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("edges: at most ", kEdgesPerObjectInCreateMax, "; more by Link"));
+  }
+  if (request.payload().size() > options_.payload_bytes_max) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("payload: at most ", options_.payload_bytes_max, " bytes"));
+  }
+  const absl::StatusOr<const Kind*> kind = kinds_.Get(request.type());
+  if (!kind.ok()) return kind.status();
+  if (!budget_.Take(request.payload().size())) {
+    return absl::ResourceExhaustedError("the payloads of this host are full");
+  }
+  return std::make_shared<Object>(*kind, request.label(), request.payload());
+}
+
+absl::StatusOr<dgc::Ref> ObjectServiceImpl::CreateOne(const NewObject& request) {
+  // First what can fail for the caller's mistakes, then what makes the object.
+  std::vector<dgc::Ref> edges;
+  edges.reserve(request.edges_size());
+  for (const dgc::v1::Ref& edge : request.edges()) {
+    edges.push_back(owner_.Import(edge));
+    if (const absl::Status status = edges.back().status(); !status.ok()) {
+      return At(status, absl::StrCat("edges[", edges.size() - 1, "]"));
+    }
+  }
+  absl::StatusOr<std::shared_ptr<Object>> object = store_.Make(request);
+  if (!object.ok()) return object.status();
+  dgc::Ref created = owner_.Export(*object, request.type());
+  if (!created.ok()) return created.status();
+  for (const dgc::Ref& edge : edges) {
+    if (const absl::Status status = owner_.Link(created, edge); !status.ok()) {
+      owner_.Unexport(created).IgnoreError();  // It was there a moment ago.
+      return status;
+    }
+  }
+  return created;
+}
+
+absl::Status ObjectServiceImpl::DoCreate(const grpc::ServerContextBase* context,
+                                         const CreateRequest& request, CreateResponse* response) {
+  if (request.objects_size() > kObjectsPerRequestMax) {
+    return absl::InvalidArgumentError(absl::StrCat("objects: at most ", kObjectsPerRequestMax));
+  }
+  std::vector<dgc::Ref> created;
+  created.reserve(request.objects_size());
+  absl::Status status;
+  for (const NewObject& object : request.objects()) {
+    absl::StatusOr<dgc::Ref> one = CreateOne(object);
+    if (one.ok()) {
+      created.push_back(*std::move(one));
+      status = owner_.Share(created.back(), context, response->add_objects());
+    } else {
+      status = At(one.status(), absl::StrCat("objects[", created.size(), "]"));
+    }
+    if (!status.ok()) break;
+  }
+  if (!status.ok()) {
+    // All or nothing.
+    response->clear_objects();
+    for (const dgc::Ref& each : created) owner_.Unexport(each).IgnoreError();
+  }
+  return status;
+}
+
+absl::Status ObjectServiceImpl::DoRead(const grpc::ServerContextBase* context,
+                                       const objects::v1::ReadRequest& request,
+                                       objects::v1::ReadResponse* response) {
+  const absl::StatusOr<std::shared_ptr<Object>> object = owner_.Find<Object>(request.object());
+  if (!object.ok()) return object.status();
+  response->set_type((*object)->type());
+  response->set_label((*object)->label());
+  response->set_payload_bytes((*object)->payload_bytes());
+  const uint64_t bytes = std::min<uint64_t>(request.bytes_max(), kReadBytesMax);
+  if (bytes > 0) response->set_payload((*object)->Read(request.offset(), bytes));
+  if (!request.with_edges()) return absl::OkStatus();
+
+  const absl::StatusOr<dgc::Ref> self = ImportOwn(request.object());
+  if (!self.ok()) return self.status();
+  const absl::StatusOr<dgc::Edges> edges = owner_.EdgesOf(*self, kReadEdgesMax);
+  if (!edges.ok()) return edges.status();
+  response->set_edge_count(edges->total);
+  for (const dgc::Ref& edge : edges->refs) {
+    const absl::Status status = owner_.Share(edge, context, response->add_edges());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<dgc::Ref> ObjectServiceImpl::ImportOwn(const dgc::v1::Ref& ref) {
+  // Find knows every way in which a reference can fail to be one of ours.
+  const absl::StatusOr<std::shared_ptr<Object>> object = owner_.Find<Object>(ref);
+  if (!object.ok()) return object.status();
+  dgc::Ref imported = owner_.Import(ref);
+  if (!imported.ok()) return imported.status();
+  return imported;
+}
+
+template <typename Request>
+absl::StatusOr<ObjectServiceImpl::Links> ObjectServiceImpl::ImportLinks(const Request& request) {
+  if (request.from_size() != request.to_size()) {
+    return absl::InvalidArgumentError("from, to: as many of one as of the other");
+  }
+  if (request.from_size() == 0 || request.from_size() > kLinksPerRequestMax) {
+    return absl::InvalidArgumentError(absl::StrCat("from: 1 to ", kLinksPerRequestMax));
+  }
+  Links links;
+  links.from.reserve(request.from_size());
+  links.to.reserve(request.to_size());
+  for (int i = 0; i < request.from_size(); ++i) {
+    absl::StatusOr<dgc::Ref> from = ImportOwn(request.from(i));
+    if (!from.ok()) return At(from.status(), absl::StrCat("from[", i, "]"));
+    links.from.push_back(*std::move(from));
+    links.to.push_back(owner_.Import(request.to(i)));
+    if (const absl::Status status = links.to.back().status(); !status.ok()) {
+      return At(status, absl::StrCat("to[", i, "]"));
+    }
+  }
+  return links;
+}
+
+absl::Status ObjectServiceImpl::DoLink(const objects::v1::LinkRequest& request) {
+  const absl::StatusOr<Links> links = ImportLinks(request);
+  if (!links.ok()) return links.status();
+  for (size_t i = 0; i < links->from.size(); ++i) {
+    const absl::Status status = owner_.Link(links->from[i], links->to[i]);
+    if (status.ok()) continue;
+    while (i-- > 0) owner_.Unlink(links->from[i], links->to[i]).IgnoreError();  // All or nothing.
+    return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ObjectServiceImpl::DoUnlink(const objects::v1::UnlinkRequest& request) {
+  const absl::StatusOr<Links> links = ImportLinks(request);
+  if (!links.ok()) return links.status();
+  for (size_t i = 0; i < links->from.size(); ++i) {
+    const absl::Status status = owner_.Unlink(links->from[i], links->to[i]);
+    if (status.ok()) continue;
+    const absl::Status said = At(status, absl::StrCat("from[", i, "]"));
+    while (i-- > 0) owner_.Link(links->from[i], links->to[i]).IgnoreError();  // All or nothing.
+    return said;
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Create(grpc::CallbackServerContext* context,
+                                                    const CreateRequest* request,
+                                                    CreateResponse* response) {
+  return Finish(context, DoCreate(context, *request, response));
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Read(grpc::CallbackServerContext* context,
+                                                  const objects::v1::ReadRequest* request,
+                                                  objects::v1::ReadResponse* response) {
+  return Finish(context, DoRead(context, *request, response));
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Write(grpc::CallbackServerContext* context,
+                                                   const objects::v1::WriteRequest* request,
+                                                   objects::v1::WriteResponse* response) {
+  const absl::StatusOr<std::shared_ptr<Object>> object = owner_.Find<Object>(request->object());
+  if (!object.ok()) return Finish(context, object.status());
+  const absl::StatusOr<uint64_t> bytes =
+      (*object)->Write(request->offset(), request->payload(), store_.options().payload_bytes_max);
+  if (bytes.ok()) response->set_payload_bytes(*bytes);
+  return Finish(context, bytes.status());
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Link(grpc::CallbackServerContext* context,
+                                                  const objects::v1::LinkRequest* request,
+                                                  objects::v1::LinkResponse* /*response*/) {
+  return Finish(context, DoLink(*request));
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Unlink(grpc::CallbackServerContext* context,
+                                                    const objects::v1::UnlinkRequest* request,
+                                                    objects::v1::UnlinkResponse* /*response*/) {
+  return Finish(context, DoUnlink(*request));
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Bind(grpc::CallbackServerContext* context,
+                                                  const objects::v1::BindRequest* request,
+                                                  objects::v1::BindResponse* /*response*/) {
+  if (const absl::Status status = CheckName(request->name()); !status.ok()) {
+    return Finish(context, status);
+  }
+  const absl::StatusOr<dgc::Ref> object = ImportOwn(request->object());
+  if (!object.ok()) return Finish(context, object.status());
+  return Finish(context, owner_.Bind(request->name(), *object));
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Lookup(grpc::CallbackServerContext* context,
+                                                    const objects::v1::LookupRequest* request,
+                                                    objects::v1::LookupResponse* response) {
+  if (const absl::Status status = CheckName(request->name()); !status.ok()) {
+    return Finish(context, status);
+  }
+  const dgc::Ref found = owner_.Lookup(request->name());
+  if (!found.ok()) return Finish(context, found.status());
+  return Finish(context, owner_.Share(found, context, response->mutable_object()));
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Unbind(grpc::CallbackServerContext* context,
+                                                    const objects::v1::UnbindRequest* request,
+                                                    objects::v1::UnbindResponse* /*response*/) {
+  if (const absl::Status status = CheckName(request->name()); !status.ok()) {
+    return Finish(context, status);
+  }
+  return Finish(context, owner_.Unbind(request->name()));
+}
+
+grpc::ServerUnaryReactor* ObjectServiceImpl::Delete(grpc::CallbackServerContext* context,
+                                                    const objects::v1::DeleteRequest* request,
+                                                    objects::v1::DeleteResponse* /*response*/) {
+  return Finish(context, owner_.Unexport(request->object()));
+}
+
+grpc::ServerWriteReactor<ListResponse>* ObjectServiceImpl::List(
+    grpc::CallbackServerContext* /*context*/, const objects::v1::ListRequest* /*request*/) {
+  return new Lister(&owner_);
+}
+
+}  // namespace object_host
