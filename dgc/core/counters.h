@@ -28,7 +28,9 @@ struct Counters {
   uint64_t transits_opened = 0;
   uint64_t transits_consumed = 0;
   uint64_t transits_expired = 0;
+  uint64_t hand_ons_expired = 0;  // as a holder: not taken up
   uint64_t digest_differences = 0;
+  uint64_t impostors = 0;     // requests refused because the client id is bound to another key
   uint64_t refusals = 0;      // requests refused as a whole
   uint64_t local_rounds = 0;  // finished rounds of the local collector
 

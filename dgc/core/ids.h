@@ -32,6 +32,9 @@ using ObjectId = Id128<struct ObjectIdTag>;
 // One holder process; new on every start, never an address (RMI: VMID).
 using ClientId = Id128<struct ClientIdTag>;
 
+// A holder's secret at one owner: who first names a ClientId there binds it to its key.
+using ClientKey = Id128<struct ClientKeyTag>;
+
 // One run of an owner.  0 is none.
 enum class Incarnation : uint64_t {};
 

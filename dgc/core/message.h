@@ -34,6 +34,8 @@ struct DirtyRequest {
   Duration requested_term{};
   std::vector<Row> rows = {};
   SequenceNumber complete_from{};
+  ClientKey key{};
+  uint64_t notices_seen = 0;
 };
 
 struct CleanRequest {
@@ -41,6 +43,7 @@ struct CleanRequest {
   Incarnation incarnation{};
   SequenceNumber sequence{};
   std::vector<Row> rows = {};
+  ClientKey key{};
 };
 
 struct RenewRequest {
@@ -49,6 +52,8 @@ struct RenewRequest {
   SequenceNumber sequence{};
   Duration requested_term{};
   Digest held;
+  ClientKey key{};
+  uint64_t notices_seen = 0;
 };
 
 struct TransitRequest {
@@ -56,12 +61,14 @@ struct TransitRequest {
   Incarnation incarnation{};
   Duration requested_term{};
   std::vector<Row> rows = {};
+  ClientKey key{};
 };
 
 struct GoodbyeRequest {
   ClientId client;
   Incarnation incarnation{};
   SequenceNumber sequence{};
+  ClientKey key{};
 };
 
 using Request =
@@ -96,9 +103,22 @@ struct Failure {
   friend bool operator==(const Failure&, const Failure&) = default;
 };
 
+// The most notices kept for one client, and in one response.
+inline constexpr size_t kNoticesMax = 1024;
+
+// A transit lease that the client had declared has ended unused.
+struct Notice {
+  uint64_t number = 0;
+  ObjectId id;
+  TransitToken transit{};
+
+  friend bool operator==(const Notice&, const Notice&) = default;
+};
+
 struct DirtyResponse {
   Duration granted_term{};
-  std::vector<Failure> failures;
+  std::vector<Failure> failures = {};
+  std::vector<Notice> notices = {};
 };
 
 struct CleanResponse {};
@@ -109,6 +129,7 @@ enum class RenewResult : uint8_t { kOk = 1, kUnknownClient = 2, kDiffers = 3 };
 struct RenewResponse {
   RenewResult result = RenewResult::kOk;
   Duration granted_term{};
+  std::vector<Notice> notices = {};
 };
 
 struct TransitResponse {
@@ -122,6 +143,7 @@ struct GoodbyeResponse {};
 struct Refusal {
   enum class Code : uint8_t {
     kInvalidArgument,
+    kPermissionDenied,
     kWrongIncarnation,  // FAILED_PRECONDITION
     kResourceExhausted,
     kUnavailable,     // the peer said so: not carried out

@@ -73,6 +73,7 @@ Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random
                 .outputs = &outputs_,
                 .counters = &counters_,
                 .random = random,
+                .key = options_.key,
                 .drop = [this](ImportIndex import, TimePoint now) { DropImport(import, now); }});
 }
 
@@ -252,6 +253,7 @@ void Process::TakeOutputs(Outputs* into) {
   into->sends.clear();
   into->reclaimed.clear();
   into->lost.clear();
+  into->hand_ons_expired.clear();
   into->transitions.clear();
   std::swap(*into, outputs_);
 }

@@ -51,6 +51,13 @@ struct Lost {
   Duration reclaimed_ago{};
 };
 
+// A reference that this process handed on was not taken up before its transit lease ended.
+struct HandOnExpired {
+  PeerIndex owner{};
+  ObjectId id;
+  TransitToken transit{};
+};
+
 // Something worth a log line: a transition, never an event per call or object.
 struct Transition {
   enum class Kind : uint8_t {
@@ -85,6 +92,7 @@ struct Outputs {
   std::vector<Send> sends;
   std::vector<Reclaimed> reclaimed;
   std::vector<Lost> lost;
+  std::vector<HandOnExpired> hand_ons_expired;
   std::vector<Transition> transitions;
 };
 
@@ -100,6 +108,8 @@ class Strategy {
     Outputs* outputs = nullptr;
     Counters* counters = nullptr;
     Random* random = nullptr;
+    // This process's secret at one run of one owner.
+    std::function<ClientKey(const std::string& owner, Incarnation)> key;
     // Counts one use of an import down, and tells the strategy (Dropped) if that was the last.
     std::function<void(ImportIndex, TimePoint now)> drop;
   };
@@ -147,6 +157,8 @@ class Strategy {
   virtual void Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now) = 0;
   // The answer to a Send.
   virtual void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) = 0;
+  // Whether a lease is known to run that covers the import.  False: it may be lost, and that is being found out.
+  virtual bool Assured(ImportIndex import, TimePoint now) const = 0;
   // An orderly exit: give up everything.  What the process still holds is forgotten.
   virtual void Goodbye(TimePoint now) = 0;
   // Whether everything said is acknowledged and nothing is held.

@@ -30,6 +30,13 @@ void SetClient(const ClientId& client, v1::ClientId* into) {
   into->set_low(client.low);
 }
 
+void SetKey(const ClientKey& key, v1::ClientKey* into) {
+  into->set_high(key.high);
+  into->set_low(key.low);
+}
+
+ClientKey Key(const v1::ClientKey& key) { return {key.high(), key.low()}; }
+
 absl::Status Sequence(uint64_t number, SequenceNumber* into) {
   if (number == 0 || number > kSequenceMax) {
     return Invalid("sequence_number: ", number, " is not in 1 to 2^63 - 1");
@@ -134,6 +141,29 @@ absl::Status Failures(const RepeatedPtrField<v1::Failure>& failures, size_t rows
   return absl::OkStatus();
 }
 
+void SetNotices(const std::vector<Notice>& notices, RepeatedPtrField<v1::Notice>* into) {
+  for (const Notice& notice : notices) {
+    v1::Notice* const proto = into->Add();
+    proto->set_number(notice.number);
+    proto->set_object_id_high(notice.id.high);
+    proto->set_object_id_low(notice.id.low);
+    proto->set_transit(Raw(notice.transit));
+  }
+}
+
+absl::Status Notices(const RepeatedPtrField<v1::Notice>& notices, std::vector<Notice>* into) {
+  into->clear();
+  if (static_cast<size_t>(notices.size()) > kNoticesMax) {
+    return Invalid("notices: ", notices.size(), ", the maximum is ", kNoticesMax);
+  }
+  for (const v1::Notice& proto : notices) {
+    into->push_back({proto.number(),
+                     {proto.object_id_high(), proto.object_id_low()},
+                     TransitToken{proto.transit()}});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Granted(const google::protobuf::Duration& term, Duration* into) {
   const auto granted = FromProto(term);
   if (!granted.ok()) return Invalid("granted_term: ", granted.status().message());
@@ -184,6 +214,8 @@ void ToProto(const DirtyRequest& request, v1::DirtyRequest* into) {
   ToProto(request.requested_term, into->mutable_requested_term());
   ToColumns(request.rows, into);
   into->set_complete_from(Raw(request.complete_from));
+  SetKey(request.key, into->mutable_key());
+  into->set_notices_seen(request.notices_seen);
 }
 
 void ToProto(const CleanRequest& request, v1::CleanRequest* into) {
@@ -191,6 +223,7 @@ void ToProto(const CleanRequest& request, v1::CleanRequest* into) {
   into->set_owner_incarnation(Raw(request.incarnation));
   into->set_sequence_number(Raw(request.sequence));
   ToColumns(request.rows, into);
+  SetKey(request.key, into->mutable_key());
 }
 
 void ToProto(const RenewRequest& request, v1::RenewRequest* into) {
@@ -200,6 +233,8 @@ void ToProto(const RenewRequest& request, v1::RenewRequest* into) {
   ToProto(request.requested_term, into->mutable_requested_term());
   into->set_held_count(request.held.count);
   into->set_held_hash(request.held.hash);
+  SetKey(request.key, into->mutable_key());
+  into->set_notices_seen(request.notices_seen);
 }
 
 void ToProto(const TransitRequest& request, v1::TransitRequest* into) {
@@ -207,12 +242,14 @@ void ToProto(const TransitRequest& request, v1::TransitRequest* into) {
   into->set_owner_incarnation(Raw(request.incarnation));
   ToProto(request.requested_term, into->mutable_requested_term());
   ToColumns(request.rows, into);
+  SetKey(request.key, into->mutable_key());
 }
 
 void ToProto(const GoodbyeRequest& request, v1::GoodbyeRequest* into) {
   SetClient(request.client, into->mutable_client());
   into->set_owner_incarnation(Raw(request.incarnation));
   into->set_sequence_number(Raw(request.sequence));
+  SetKey(request.key, into->mutable_key());
 }
 
 absl::Status FromProto(const v1::DirtyRequest& request, DirtyRequest* into) {
@@ -223,6 +260,8 @@ absl::Status FromProto(const v1::DirtyRequest& request, DirtyRequest* into) {
     status.Update(Invalid("complete_from: greater than sequence_number"));
   }
   status.Update(Rows(request, &into->rows));
+  into->key = Key(request.key());
+  into->notices_seen = request.notices_seen();
   into->incarnation = Incarnation{request.owner_incarnation()};
   into->complete_from = SequenceNumber{request.complete_from()};
   return status;
@@ -232,6 +271,7 @@ absl::Status FromProto(const v1::CleanRequest& request, CleanRequest* into) {
   absl::Status status = Client(request.client(), &into->client);
   status.Update(Sequence(request.sequence_number(), &into->sequence));
   status.Update(Rows(request, &into->rows));
+  into->key = Key(request.key());
   into->incarnation = Incarnation{request.owner_incarnation()};
   return status;
 }
@@ -240,6 +280,8 @@ absl::Status FromProto(const v1::RenewRequest& request, RenewRequest* into) {
   absl::Status status = Client(request.client(), &into->client);
   status.Update(Sequence(request.sequence_number(), &into->sequence));
   status.Update(Term(request.requested_term(), &into->requested_term));
+  into->key = Key(request.key());
+  into->notices_seen = request.notices_seen();
   into->incarnation = Incarnation{request.owner_incarnation()};
   into->held = {request.held_count(), request.held_hash()};
   return status;
@@ -256,6 +298,7 @@ absl::Status FromProto(const v1::TransitRequest& request, TransitRequest* into) 
       }
     }
   }
+  into->key = Key(request.key());
   into->incarnation = Incarnation{request.owner_incarnation()};
   return status;
 }
@@ -263,6 +306,7 @@ absl::Status FromProto(const v1::TransitRequest& request, TransitRequest* into) 
 absl::Status FromProto(const v1::GoodbyeRequest& request, GoodbyeRequest* into) {
   absl::Status status = Client(request.client(), &into->client);
   status.Update(Sequence(request.sequence_number(), &into->sequence));
+  into->key = Key(request.key());
   into->incarnation = Incarnation{request.owner_incarnation()};
   return status;
 }
@@ -272,6 +316,7 @@ absl::Status FromProto(const v1::GoodbyeRequest& request, GoodbyeRequest* into) 
 void ToProto(const DirtyResponse& response, v1::DirtyResponse* into) {
   ToProto(response.granted_term, into->mutable_granted_term());
   SetFailures(response.failures, into->mutable_failures());
+  SetNotices(response.notices, into->mutable_notices());
 }
 
 void ToProto(const CleanResponse&, v1::CleanResponse*) {}
@@ -281,6 +326,7 @@ void ToProto(const RenewResponse& response, v1::RenewResponse* into) {
   if (response.result != RenewResult::kUnknownClient) {
     ToProto(response.granted_term, into->mutable_granted_term());
   }
+  SetNotices(response.notices, into->mutable_notices());
 }
 
 void ToProto(const TransitResponse& response, v1::TransitResponse* into) {
@@ -293,6 +339,7 @@ void ToProto(const GoodbyeResponse&, v1::GoodbyeResponse*) {}
 absl::Status FromProto(const v1::DirtyResponse& response, size_t rows, DirtyResponse* into) {
   absl::Status status = Granted(response.granted_term(), &into->granted_term);
   status.Update(Failures(response.failures(), rows, &into->failures));
+  status.Update(Notices(response.notices(), &into->notices));
   return status;
 }
 
@@ -305,7 +352,9 @@ absl::Status FromProto(const v1::RenewResponse& response, size_t, RenewResponse*
     return Invalid("result: ", static_cast<int>(response.result()), " is not known");
   }
   into->result = static_cast<RenewResult>(response.result());
-  return Granted(response.granted_term(), &into->granted_term);
+  absl::Status status = Granted(response.granted_term(), &into->granted_term);
+  status.Update(Notices(response.notices(), &into->notices));
+  return status;
 }
 
 absl::Status FromProto(const v1::TransitResponse& response, size_t rows, TransitResponse* into) {

@@ -20,6 +20,8 @@ grpc::Status ToGrpc(const Refusal& refusal) {
   switch (refusal.code) {
     case Refusal::Code::kInvalidArgument:
       return {grpc::StatusCode::INVALID_ARGUMENT, refusal.message};
+    case Refusal::Code::kPermissionDenied:
+      return {grpc::StatusCode::PERMISSION_DENIED, refusal.message};
     case Refusal::Code::kWrongIncarnation:
       return {grpc::StatusCode::FAILED_PRECONDITION, refusal.message};
     case Refusal::Code::kResourceExhausted:
@@ -38,6 +40,8 @@ Refusal RefusalFrom(const grpc::Status& status) {
   switch (status.error_code()) {
     case grpc::StatusCode::INVALID_ARGUMENT:
       return {Refusal::Code::kInvalidArgument, status.error_message()};
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return {Refusal::Code::kPermissionDenied, status.error_message()};
     case grpc::StatusCode::FAILED_PRECONDITION:
       return {Refusal::Code::kWrongIncarnation, status.error_message()};
     case grpc::StatusCode::RESOURCE_EXHAUSTED:

@@ -163,6 +163,35 @@ TEST_F(LeaseHolderTest, AHolderThatWasStoppedPastItsTermFindsOut) {
   EXPECT_EQ(alice_.lost.size(), 1u);
 }
 
+TEST_F(LeaseHolderTest, AHolderThatWasStoppedPastItsTermKnowsItBeforeItAnswersAnything) {
+  const Target handle = HeldBy(alice_);
+  EXPECT_TRUE(alice_.process.Assured(handle, alice_.now));
+  cluster_.Sleep(seconds(1));
+  EXPECT_TRUE(alice_.process.Assured(handle, alice_.now));
+  alice_.Pause(seconds(11));
+  EXPECT_FALSE(alice_.process.Assured(handle, alice_.now));
+  cluster_.Sleep(seconds(1));
+  EXPECT_TRUE(alice_.process.Assured(handle, alice_.now)) << "the owner says all is well";
+}
+
+TEST_F(LeaseHolderTest, TheSenderHearsOfAHandOnThatNobodyTookUp) {
+  const Target handle = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  const WireRef copy = alice_.Share(handle);
+  cluster_.Sleep(seconds(30));
+  ASSERT_EQ(alice_.hand_ons_expired.size(), 1u);
+  EXPECT_EQ(alice_.hand_ons_expired[0].id, copy.id);
+  EXPECT_EQ(alice_.hand_ons_expired[0].transit, copy.transit);
+}
+
+TEST_F(LeaseHolderTest, AHandOnThatWasTakenUpIsNotReported) {
+  const Target handle = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  bob_.Import(alice_.Share(handle));
+  cluster_.Sleep(seconds(30));
+  EXPECT_TRUE(alice_.hand_ons_expired.empty());
+}
+
 TEST_F(LeaseHolderTest, ARestartOfTheOwnerIsTold) {
   HeldBy(alice_);
   cluster_.Sleep(seconds(1));

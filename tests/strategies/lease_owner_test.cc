@@ -284,6 +284,50 @@ TEST_F(LeaseOwnerTest, AGhostOfAGoodbyeIsIgnored) {
   EXPECT_TRUE(Live(id));
 }
 
+TEST_F(LeaseOwnerTest, AClientIdIsBoundToTheKeyItFirstCameWith) {
+  const ObjectId id = Listed(kAlice, 1);  // With the key of zeros.
+  const CleanRequest forged{
+      kAlice, kRun, SequenceNumber{INT64_MAX}, {{id}}, /*key=*/ClientKey{6, 6}};
+  const Response response = owner_.process.Received(forged, owner_.now);
+  owner_.Run();
+  EXPECT_EQ(std::get<Refusal>(response).code, Refusal::Code::kPermissionDenied);
+  EXPECT_TRUE(Live(id));
+  EXPECT_TRUE(Dirty(kAlice, 2, {{id}}).failures.empty()) << "and she is not locked out";
+
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{3}}, owner_.now);
+  EXPECT_EQ(std::get<Refusal>(owner_.process.Received(forged, owner_.now)).code,
+            Refusal::Code::kPermissionDenied)
+      << "also after she has left";
+}
+
+TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {
+  const ObjectId id = Listed(kAlice, 1);
+  const TransitToken token{kHolderTokenBit | 5};
+  owner_.process.Received(TransitRequest{kAlice, kRun, seconds(2), {{id, token}}}, owner_.now);
+  EXPECT_TRUE(Dirty(kAlice, 2, {}).notices.empty());
+  owner_.Sleep(seconds(3));
+
+  const std::vector<Notice> expected = {{1, id, token}};
+  EXPECT_EQ(Dirty(kAlice, 3, {}).notices, expected);
+  EXPECT_EQ(Renew(kAlice, 3, DigestOf({id})).notices, expected) << "the answer may have been lost";
+  RenewRequest seen{kAlice, kRun, SequenceNumber{3}, {}, DigestOf({id})};
+  seen.notices_seen = 1;
+  EXPECT_TRUE(std::get<RenewResponse>(owner_.process.Received(seen, owner_.now)).notices.empty());
+}
+
+TEST_F(LeaseOwnerTest, NoticesAreBoundedAndAGapShowsThatSomeWereDropped) {
+  const ObjectId id = Listed(kAlice, 1);
+  std::vector<Row> rows;
+  for (uint64_t i = 0; i < kNoticesMax + 5; ++i) {
+    rows.push_back({id, TransitToken{kHolderTokenBit | i}});
+  }
+  owner_.process.Received(TransitRequest{kAlice, kRun, seconds(2), rows}, owner_.now);
+  owner_.Sleep(seconds(3));
+  const std::vector<Notice> notices = Dirty(kAlice, 2, {}).notices;
+  ASSERT_EQ(notices.size(), kNoticesMax);
+  EXPECT_EQ(notices.front().number, 6u);
+}
+
 TEST_F(LeaseOwnerTest, OnlyThisRunIsServed) {
   const Response response = owner_.process.Received(
       DirtyRequest{kAlice, Incarnation{8}, SequenceNumber{1}, {}, {}, {}}, owner_.now);

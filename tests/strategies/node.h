@@ -70,6 +70,7 @@ class Node {
     for (Send& send : outputs.sends) sends.push_back(std::move(send));
     for (const Reclaimed& end : outputs.reclaimed) reclaimed.push_back(end);
     for (const Lost& one : outputs.lost) lost.push_back(one);
+    for (const HandOnExpired& one : outputs.hand_ons_expired) hand_ons_expired.push_back(one);
     for (const Transition& one : outputs.transitions) transitions.push_back(one);
   }
 
@@ -91,6 +92,7 @@ class Node {
   std::vector<Send> sends;
   std::vector<Reclaimed> reclaimed;
   std::vector<Lost> lost;
+  std::vector<HandOnExpired> hand_ons_expired;
   std::vector<Transition> transitions;
 
  private:

@@ -33,6 +33,30 @@ LossCause CauseOf(FailureReason reason) {
 LeaseHolder::LeaseHolder(const LeaseOptions& options, const Strategy::Context& context)
     : options_(options), context_(context) {}
 
+ClientKey LeaseHolder::KeyFor(PeerIndex peer) const {
+  if (context_.key == nullptr) return {};
+  const Peer& record = context_.imports->GetPeer(peer);
+  return context_.key(record.owner, record.incarnation);
+}
+
+// What is not listed yet is covered by its transit lease, or about to be found missing.
+bool LeaseHolder::Assured(ImportIndex import, TimePoint now) const {
+  const PeerIndex peer = (*context_.imports)[import].peer;
+  if (Raw(import) >= imports_.size() || Raw(peer) >= sessions_.size()) return false;
+  const Phase phase = imports_[Raw(import)].phase;
+  if (phase == Phase::kToList || phase == Phase::kListing) return true;
+  return phase == Phase::kListed && now < sessions_[Raw(peer)].granted_until;
+}
+
+void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
+  for (const Notice& notice : notices) {
+    if (notice.number <= session.notices_seen) continue;
+    session.notices_seen = notice.number;
+    ++context_.counters->hand_ons_expired;
+    context_.outputs->hand_ons_expired.push_back({peer, notice.id, notice.transit});
+  }
+}
+
 LeaseHolder::Session& LeaseHolder::SessionOf(PeerIndex peer, TimePoint now) {
   if (sessions_.size() <= Raw(peer)) sessions_.resize(Raw(peer) + 1);
   Session& session = sessions_[Raw(peer)];
@@ -277,13 +301,18 @@ Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePo
       return MakeTransit(peer, session);
     case Op::kGoodbye:
       session.op_sequence = SequenceNumber{next_sequence_++};
-      return GoodbyeRequest{context_.self, incarnation, session.op_sequence};
+      return GoodbyeRequest{context_.self, incarnation, session.op_sequence, KeyFor(peer)};
     case Op::kRenew:
     case Op::kNone:
       break;
   }
-  return RenewRequest{context_.self, incarnation, session.acknowledged, options_.requested_term,
-                      session.held};
+  return RenewRequest{.client = context_.self,
+                      .incarnation = incarnation,
+                      .sequence = session.acknowledged,
+                      .requested_term = options_.requested_term,
+                      .held = session.held,
+                      .key = KeyFor(peer),
+                      .notices_seen = session.notices_seen};
 }
 
 void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
@@ -307,7 +336,9 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   DirtyRequest request{.client = context_.self,
                        .incarnation = context_.imports->GetPeer(peer).incarnation,
                        .sequence = session.op_sequence,
-                       .requested_term = options_.requested_term};
+                       .requested_term = options_.requested_term,
+                       .key = KeyFor(peer),
+                       .notices_seen = session.notices_seen};
   while (request.rows.size() < options_.batch_max &&
          Settle(peer, session.to_list, Phase::kToList)) {
     const ImportIndex import = session.to_list.back();
@@ -336,7 +367,7 @@ CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session) {
   CleanRequest request{.client = context_.self,
                        .incarnation = context_.imports->GetPeer(peer).incarnation,
                        .sequence = session.op_sequence,
-                       .rows = {}};
+                       .key = KeyFor(peer)};
   while (request.rows.size() < options_.batch_max &&
          Settle(peer, session.to_clean, Phase::kToClean)) {
     const ImportIndex import = session.to_clean.back();
@@ -357,7 +388,7 @@ TransitRequest LeaseHolder::MakeTransit(PeerIndex peer, Session& session) {
   TransitRequest request{.client = context_.self,
                          .incarnation = context_.imports->GetPeer(peer).incarnation,
                          .requested_term = first.term,
-                         .rows = {}};
+                         .key = KeyFor(peer)};
   std::erase_if(session.hand_ons, [&](const HandOn& hand_on) {
     if (request.rows.size() >= options_.batch_max || hand_on.term != first.term) return false;
     request.rows.push_back({(*context_.imports)[hand_on.import].id, hand_on.transit});
@@ -395,6 +426,7 @@ void LeaseHolder::ReleaseHandOns(std::vector<HandOn> hand_ons, TimePoint now) {
 
 void LeaseHolder::Granted(Session& session, Duration term) {
   session.term = term;
+  session.granted_until = session.sent + term;
   // Between 45 % and 50 % of the term after the request left: early enough to try again several
   // times, and spread out.
   const auto jitter = static_cast<int64_t>(context_.random->Next() % 1024);
@@ -435,8 +467,10 @@ void LeaseHolder::Lose(Session& session, ImportIndex import, const Failure& fail
   if (At(import).phase != Phase::kGone) Forget(session, import);
 }
 
-void LeaseHolder::On(PeerIndex, Session& session, const DirtyResponse& response, TimePoint now) {
+void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& response,
+                     TimePoint now) {
   session.acknowledged = session.op_sequence;
+  Heard(peer, session, response.notices);
   Granted(session, response.granted_term);
   if (session.op_completes) {
     session.relisting = false;
@@ -479,6 +513,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
     Relist(peer, session, now);
     return;
   }
+  Heard(peer, session, response.notices);
   Granted(session, response.granted_term);
   if (response.result == RenewResult::kDiffers) Relist(peer, session, now);
 }
@@ -597,7 +632,7 @@ Duration LeaseHolder::Backoff(const Session& session) {
 
 Duration LeaseHolder::Timeout(const Session& session) const {
   if (session.term == Duration::zero()) return options_.call_timeout;
-  return std::min(options_.call_timeout, session.term / 3);
+  return std::min(options_.call_timeout, session.term / 5);
 }
 
 void LeaseHolder::Tick(TimePoint now) {

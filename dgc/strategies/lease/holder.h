@@ -45,6 +45,7 @@ class LeaseHolder {
   absl::StatusOr<TransitToken> HandedOn(ImportIndex import, Duration term, TimePoint now);
   void Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now);
   void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now);
+  bool Assured(ImportIndex import, TimePoint now) const;
   void Goodbye(TimePoint now);
   bool Quiescent() const;
 
@@ -101,6 +102,8 @@ class LeaseHolder {
     bool goodbye = false;
     // Timing.
     Duration term{};
+    TimePoint granted_until = TimePoint::min();  // counted from when the request left
+    uint64_t notices_seen = 0;
     TimePoint renew_at = TimePoint::max();
     TimePoint list_at = TimePoint::max();    // when what is in to_list and tokens is to be sent
     TimePoint clean_at = TimePoint::max();   // when what is in to_clean is to be sent
@@ -138,6 +141,8 @@ class LeaseHolder {
   void On(PeerIndex peer, Session& session, const Refusal& refusal, TimePoint now);
   void Requeue(Session& session, TimePoint now);
   void Granted(Session& session, Duration term);
+  void Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices);
+  ClientKey KeyFor(PeerIndex peer) const;
   void Relist(PeerIndex peer, Session& session, TimePoint now);
   void Listed(Session& session, ImportIndex import);
   void Unlisted(Session& session, ImportIndex import);

@@ -39,6 +39,9 @@ class Lease final : public Strategy {
   void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) override {
     holder_.Answered(peer, call, response, now);
   }
+  bool Assured(ImportIndex import, TimePoint now) const override {
+    return holder_.Assured(import, now);
+  }
   void Goodbye(TimePoint now) override { holder_.Goodbye(now); }
   bool Quiescent() const override { return holder_.Quiescent(); }
 

@@ -70,7 +70,7 @@ struct LeaseOptions {
   // jittered by up to half.
   Duration backoff_min = std::chrono::milliseconds(50);
   Duration backoff_max = std::chrono::seconds(5);
-  // How long to wait for an answer; never more than half the term.
+  // How long to wait for an answer; never more than a fifth of the term.
   Duration call_timeout = std::chrono::seconds(5);
 };
 

@@ -30,6 +30,24 @@ Duration LeaseOwner::TermFloor() const {
   return Duration(std::chrono::seconds(2)) * clients_.size() / options_.renewals_per_second_max;
 }
 
+bool LeaseOwner::Impostor(const ClientId& id, const ClientKey& key) const {
+  if (const auto it = client_by_id_.find(id); it != client_by_id_.end()) {
+    return clients_[it->second].key != key;
+  }
+  const auto it = departed_.find(id);
+  return it != departed_.end() && it->second.key != key;
+}
+
+void LeaseOwner::Tell(Client& client, const ObjectId& id, TransitToken transit) {
+  if (client.notices.size() >= kNoticesMax) client.notices.erase(client.notices.begin());
+  client.notices.push_back({++client.notices_made, id, transit});
+}
+
+std::vector<Notice> LeaseOwner::Notices(Client& client, uint64_t seen) {
+  std::erase_if(client.notices, [&](const Notice& notice) { return notice.number <= seen; });
+  return client.notices;
+}
+
 Refusal LeaseOwner::TooManyClients() const {
   return Refuse(Refusal::Code::kResourceExhausted,
                 absl::StrCat("this owner keeps ", options_.clients_max, " clients at most"));
@@ -40,12 +58,14 @@ LeaseOwner::Client* LeaseOwner::FindClient(const ClientId& id) {
   return it == client_by_id_.end() ? nullptr : &clients_[it->second];
 }
 
-LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, Duration term) {
+LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const ClientKey& key,
+                                                Duration term) {
   if (Client* client = FindClient(id); client != nullptr) return client;
   if (clients_.size() >= options_.clients_max) return nullptr;
   const uint32_t slot = clients_.Allocate();
   Client& client = clients_[slot];
   client.id = id;
+  client.key = key;
   client.serial = next_serial_++;
   client.deadline = clock_.lease_now() + term;
   client.term = term;
@@ -76,14 +96,15 @@ void LeaseOwner::Extend(Client& client, Duration term) {
   }
 }
 
-void LeaseOwner::RememberDeparted(const ClientId& id, SequenceNumber watermark) {
+void LeaseOwner::RememberDeparted(const ClientId& id, const ClientKey& key,
+                                  SequenceNumber watermark) {
   if (options_.departed_max == 0) return;
   while (departed_order_.size() >= options_.departed_max) {
     departed_.erase(departed_order_.front().first);
     departed_order_.pop_front();
   }
   const TimePoint forget = clock_.lease_now() + options_.departed_term;
-  departed_[id] = {watermark, forget};
+  departed_[id] = {key, watermark, forget};
   departed_order_.emplace_back(id, forget);
 }
 
@@ -98,7 +119,7 @@ void LeaseOwner::ForgetDeparted() {
 
 void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
   Client& client = clients_[slot];
-  RememberDeparted(client.id, std::max(client.watermark, client.latest));
+  RememberDeparted(client.id, client.key, std::max(client.watermark, client.latest));
   if (client.limbo) --in_limbo_;
   listings_ -= client.listings.size();
   context_.counters->listings_removed += client.listings.size();
@@ -200,6 +221,11 @@ Response LeaseOwner::Received(const Request& request, TimePoint now) {
           return Refuse(Refusal::Code::kWrongIncarnation,
                         "owner restarted: the request names another incarnation of this owner");
         }
+        if (Impostor(typed.client, typed.key)) {
+          ++context_.counters->impostors;
+          return Refuse(Refusal::Code::kPermissionDenied,
+                        "the client id is bound to another key than the request's");
+        }
         return On(typed, now);
       },
       request);
@@ -270,7 +296,7 @@ Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
   }
   DirtyResponse response;
   response.granted_term = Grant(request.requested_term);
-  Client* client = FindOrAddClient(request.client, response.granted_term);
+  Client* client = FindOrAddClient(request.client, request.key, response.granted_term);
   if (client == nullptr) return TooManyClients();
   Extend(*client, response.granted_term);
   ++context_.counters->leases_renewed;
@@ -294,6 +320,7 @@ Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
     client->watermark = std::max(client->watermark, SequenceNumber{Raw(request.complete_from) - 1});
   }
   client->latest = std::max(client->latest, request.sequence);
+  response.notices = Notices(*client, request.notices_seen);
   return response;
 }
 
@@ -319,7 +346,7 @@ void LeaseOwner::Unlist(Client& client, const Row& row, SequenceNumber sequence)
 
 Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
   // A client not known gets a record too: its number must be remembered, whatever arrives first.
-  Client* client = FindOrAddClient(request.client, options_.term_min);
+  Client* client = FindOrAddClient(request.client, request.key, options_.term_min);
   if (client == nullptr) return TooManyClients();
   if (client->listings.size() == 0) {
     client->deadline = std::max(client->deadline, clock_.lease_now() + options_.term_min);
@@ -335,7 +362,7 @@ Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
 
 Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
   Client* client = FindClient(request.client);
-  if (client == nullptr) return RenewResponse{RenewResult::kUnknownClient, {}};
+  if (client == nullptr) return RenewResponse{.result = RenewResult::kUnknownClient};
   RenewResponse response;
   response.granted_term = Grant(request.requested_term);
   Extend(*client, response.granted_term);
@@ -344,6 +371,7 @@ Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
     response.result = RenewResult::kDiffers;
     ++context_.counters->digest_differences;
   }
+  response.notices = Notices(*client, request.notices_seen);
   return response;
 }
 
@@ -384,7 +412,7 @@ Response LeaseOwner::On(const GoodbyeRequest& request, TimePoint) {
     if (departed != departed_.end()) {
       departed->second.watermark = std::max(departed->second.watermark, request.sequence);
     } else {
-      RememberDeparted(request.client, request.sequence);
+      RememberDeparted(request.client, request.key, request.sequence);
     }
     return GoodbyeResponse{};
   }
@@ -447,7 +475,13 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
       transit_deadlines_.Add(it->second.deadline, *key);
       continue;
     }
-    Discount(it->second.client);
+    const LeaseKey client = it->second.client;
+    if ((key->token & kHolderTokenBit) != 0 && client.serial != 0 &&
+        clients_[client.slot].serial == client.serial) {
+      Tell(clients_[client.slot], context_.objects->Get(ObjectIndex{key->object}).id,
+           TransitToken{key->token});
+    }
+    Discount(client);
     transits_.erase(it);
     ++context_.counters->transits_expired;
     context_.objects->Unhold(ObjectIndex{key->object}, ReclaimReason::kTransitExpired);

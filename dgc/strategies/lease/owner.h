@@ -67,6 +67,9 @@ class LeaseOwner {
     PairTable listings;
     Duration term{};
     uint64_t transits = 0;
+    ClientKey key;
+    std::vector<Notice> notices;  // at most kNoticesMax, oldest first
+    uint64_t notices_made = 0;
     uint32_t serial = 0;
     bool limbo = false;
   };
@@ -91,6 +94,7 @@ class LeaseOwner {
     LeaseKey client{};
   };
   struct Departed {
+    ClientKey key;
     SequenceNumber watermark{};
     TimePoint forget{};  // lease time
   };
@@ -108,11 +112,15 @@ class LeaseOwner {
 
   Client* FindClient(const ClientId& id);
   // Null: clients_max.
-  Client* FindOrAddClient(const ClientId& id, Duration term);
+  Client* FindOrAddClient(const ClientId& id, const ClientKey& key, Duration term);
+  // Whether the client, known or departed, is bound to another key.
+  bool Impostor(const ClientId& id, const ClientKey& key) const;
   Refusal TooManyClients() const;
   // Ends the lease: its listings are queued to be taken apart, its watermark remembered.
   void RemoveClient(uint32_t slot, ReclaimReason why);
-  void RememberDeparted(const ClientId& id, SequenceNumber watermark);
+  void RememberDeparted(const ClientId& id, const ClientKey& key, SequenceNumber watermark);
+  void Tell(Client& client, const ObjectId& id, TransitToken transit);
+  static std::vector<Notice> Notices(Client& client, uint64_t seen);
   void Extend(Client& client, Duration term);
   Duration Grant(Duration requested) const;
   // Whether the rows of `request` fit the bounds on listings.
