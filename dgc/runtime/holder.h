@@ -33,8 +33,8 @@ class Collectable;
 
 namespace dgc {
 
+class CallCounts;
 class Engine;
-class Metrics;
 
 class Holder {
  public:
@@ -76,13 +76,15 @@ class Holder {
   std::shared_ptr<prometheus::Collectable> metrics() const;
 
  protected:
-  explicit Holder(std::shared_ptr<Engine> engine);
+  Holder(Options options, bool hosts);
   Engine& engine() const { return *engine_; }
-  Metrics& metrics_impl() const { return *metrics_; }
+  CallCounts* calls() const { return calls_.get(); }
 
  private:
+  const Duration goodbye_timeout_;
+  const std::shared_ptr<CallCounts> calls_;
   const std::shared_ptr<Engine> engine_;
-  const std::shared_ptr<Metrics> metrics_;
+  const std::shared_ptr<prometheus::Collectable> metrics_;
 };
 
 }  // namespace dgc

@@ -10,11 +10,9 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "dgc/core/import_table.h"
-#include "dgc/core/message.h"
 #include "dgc/core/object_table.h"
-#include "dgc/core/ref.h"
 #include "dgc/core/time.h"
+#include "dgc/runtime/events.h"
 #include "dgc/strategies/registry.h"
 
 namespace grpc {
@@ -22,23 +20,6 @@ class ChannelCredentials;
 }
 
 namespace dgc {
-
-// One of this process's own objects has been reclaimed.
-struct ReclaimEvent {
-  ObjectId id;
-  std::string type;
-  ReclaimReason reason{};
-  // What was exported.  Dropped when the callback returns, unless the callback keeps a copy.
-  std::shared_ptr<void> object;
-};
-
-// A reference that this process holds has become useless.
-struct LossEvent {
-  WireRef ref;
-  LossCause cause{};
-  // What Ref::status() says from now on: when and why.
-  absl::Status why;
-};
 
 struct Options {
   // The owner's stable name and at once the address that holders dial ("uploads-0.uploads:7000"):

@@ -47,14 +47,6 @@ class Service;
 
 namespace dgc {
 
-class CollectorServiceImpl;
-
-// Some of an object's edges.
-struct Edges {
-  std::vector<Ref> refs;  // Handles; in no particular order.
-  uint64_t total = 0;     // How many the object has.
-};
-
 class Owner : public Holder {
  public:
   // REQUIRES: Validate(options).ok(), and a name.
@@ -162,7 +154,8 @@ class Owner : public Holder {
   bool ScanAny(uint32_t* cursor, size_t limit, const std::type_info& cpp_type,
                std::vector<std::shared_ptr<void>>* found) const;
 
-  const std::unique_ptr<CollectorServiceImpl> service_;
+  struct Inbox;
+  const std::unique_ptr<Inbox> inbox_;
 };
 
 // Who a call names as its holder; invalid if nobody, or if malformed.

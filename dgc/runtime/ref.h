@@ -25,6 +25,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "dgc/core/ids.h"
@@ -115,6 +116,12 @@ class Ref {
   static void LastDropped(internal::Handle* handle);
 
   internal::Handle* handle_ = nullptr;
+};
+
+// Some of an object's edges.
+struct Edges {
+  std::vector<Ref> refs;  // Handles; in no particular order.
+  uint64_t total = 0;     // How many the object has.
 };
 
 }  // namespace dgc

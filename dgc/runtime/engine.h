@@ -1,0 +1,264 @@
+// Engine: one Process with its lock, its clock, its two threads and its transport.
+//
+// What Owner, Holder and Ref are thin faces of.  Every input takes the one lock, reads the clock, is handed to the Process, and
+// what the Process wants done is done after the lock is released.  Nothing slow happens under the lock: no I/O, no
+// destructor or callback of the application, at most kWorkBudget steps of deferred work (about 50 us).
+//
+//     any thread    inputs; the sends that they cause
+//     reaper        Tick and Work when they are due, logs; gives callers way while there is much to reap
+//     finalizer     on_reclaim, on_lost, and the last shared_ptr of reclaimed objects: may block as long as they like
+//
+// Knows neither gRPC nor protobuf nor prometheus, so that it runs under ThreadSanitizer with fakes.
+// Thread-safe.  Must be Shutdown() before the last pointer goes; Refs may keep the (then lifeless) engine longer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <typeinfo>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dgc/core/process.h"
+#include "dgc/runtime/alarm.h"
+#include "dgc/runtime/clock.h"
+#include "dgc/runtime/events.h"
+#include "dgc/runtime/histogram.h"
+#include "dgc/runtime/mutex.h"
+#include "dgc/runtime/payload_table.h"
+#include "dgc/runtime/ref.h"
+#include "dgc/runtime/transport.h"
+
+namespace dgc {
+
+struct EngineOptions {
+  ProcessOptions process;
+  StrategyFactory strategy;
+  // The longest time between two ticks; at most half of LeaseOptions::pause.
+  Duration tick_max = std::chrono::milliseconds(100);
+  // As in Options; on the finalizer thread.
+  std::function<void(const ReclaimEvent&)> on_reclaim;
+  std::function<void(const LossEvent&)> on_lost;
+  uint32_t finalizers_waiting_max = 1 << 16;
+  // For logs; on the reaper thread.
+  std::function<void(const TransitionEvent&)> on_transition;
+  // False: no threads; whoever made the engine calls Turn() and Finalize().
+  bool background = true;
+};
+
+// What an engine depends on.
+struct EngineParts {
+  std::shared_ptr<Clock> clock;
+  std::unique_ptr<Random> random;
+  std::unique_ptr<Transport> transport;
+};
+
+struct EngineStats {
+  Counters counters;
+  Strategy::Sizes sizes;
+  uint64_t objects = 0;
+  uint64_t names = 0;
+  uint64_t imports = 0;
+  uint64_t peers = 0;
+  uint64_t requests_in_flight = 0;
+  uint64_t finalizers_waiting = 0;
+  uint64_t uses_after_reclaim = 0;  // own objects asked for after they had been reclaimed
+  uint64_t shares_refused = 0;
+};
+
+class Engine final : public std::enable_shared_from_this<Engine> {
+ public:
+  static std::shared_ptr<Engine> Make(EngineOptions options, EngineParts parts);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
+
+  const ClientId& id() const { return options_.process.self; }
+
+  // --- As Owner's methods of the same names; `cpp_type` is the static type behind the void.
+  Ref Export(const std::shared_ptr<void>& object, std::string_view type,
+             const std::type_info& cpp_type);
+  absl::StatusOr<WireRef> ShareObject(const std::shared_ptr<void>& object, std::string_view type,
+                                      const std::type_info& cpp_type, const ClientId& receiver);
+  absl::StatusOr<WireRef> Share(const Ref& ref, const ClientId& receiver, Duration term);
+  Ref Import(const WireRef& ref);
+  absl::StatusOr<std::shared_ptr<void>> Find(const WireRef& ref, const std::type_info& cpp_type);
+  absl::StatusOr<std::shared_ptr<void>> Find(const Ref& ref, const std::type_info& cpp_type);
+  absl::Status Unexport(const WireRef& ref);
+  absl::Status Unexport(const Ref& ref);
+  absl::Status Link(const Ref& from, const Ref& to);
+  absl::Status Unlink(const Ref& from, const Ref& to);
+  absl::StatusOr<Edges> EdgesOf(const Ref& from, size_t limit);
+  absl::Status Bind(std::string_view name, const Ref& object);
+  absl::Status Unbind(std::string_view name);
+  Ref Lookup(std::string_view name);
+  bool Scan(uint32_t* cursor, size_t limit, const std::type_info& cpp_type,
+            std::vector<std::shared_ptr<void>>* found);
+
+  // --- For Ref.
+  absl::Status StatusOf(Target target);
+  WireRef Describe(Target target);
+  void Drop(Target target);
+
+  // A request of a peer.  After Shutdown: Refusal kUnavailable.
+  Response Received(const Request& request);
+
+  // As Holder's.
+  bool Settle(Duration timeout);
+  void Shutdown(Duration goodbye_timeout);
+
+  // --- For metrics.
+  EngineStats stats();
+  const Histogram& reap_lag() const { return reap_lag_; }
+  const Histogram& finalizer_duration() const { return finalizer_duration_; }
+
+  // One turn of the reaper; returns how long it may sleep now.
+  Duration Turn();
+  // Runs the finalizers and callbacks that wait.
+  void Finalize();
+
+  // The most steps of deferred work under one hold of the lock.
+  static constexpr size_t kWorkBudget = 256;
+
+ private:
+  enum class State : uint8_t { kRunning, kClosing, kClosed };
+
+  // A C++ type that objects of one wire type have.
+  struct Kind {
+    const std::type_info* cpp_type =
+        nullptr;  // Null while only references of others have that wire type.
+    std::string wire_type;
+  };
+  struct Finalization {
+    ObjectId id;
+    ReclaimReason reason{};
+    const std::string* type = nullptr;  // Lives as long as the engine.
+    std::shared_ptr<void> object;
+  };
+  struct Loss {
+    ReclaimReason reclaim_reason{};
+    TimePoint when{};
+  };
+  // What is to be done when the lock is released.
+  struct Effects {
+    std::vector<Outgoing> sends;
+    bool ring = false;
+  };
+  // What only the reaper does.
+  struct Chores {
+    std::vector<Finalization> finalizations;
+    std::vector<LossEvent> losses;
+    std::vector<TransitionEvent> transitions;
+    bool empty() const { return finalizations.empty() && losses.empty() && transitions.empty(); }
+  };
+  // One input: the lock from beginning to end, then the effects.
+  class Input;
+
+  Engine(EngineOptions options, EngineParts parts);
+  void Start();
+
+  void Answered(PeerIndex peer, uint64_t call, const Response& response);
+
+  // Takes the Process's outputs: sends to `effects`, the rest to chores_.
+  void Collect(TimePoint now, Effects* effects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectSends(Effects* effects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectReclaimed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectLost(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectTransitions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Perform(Effects* effects);
+  void Perform(Chores* chores);
+  // How long the reaper may sleep, given what its turn came to.
+  Duration Pace(TimePoint begun, bool more, bool active) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RetainChannels(TimePoint now, absl::flat_hash_set<std::string>* owners)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  absl::Status CheckRunning() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The target of a Ref given to a method.
+  absl::StatusOr<Target> Held(const Ref& ref, TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<ObjectIndex> Own(const Ref& ref, TimePoint now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<ObjectIndex> Own(const WireRef& ref, TimePoint now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What Owner::Export does, but for the Ref: the object, with one more pin if `exported` says that it is new.
+  absl::StatusOr<ObjectIndex> ExportLocked(const std::shared_ptr<void>& object,
+                                           std::string_view type, const std::type_info& cpp_type,
+                                           bool* exported) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AdoptType(uint16_t type, const std::type_info& cpp_type)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<std::shared_ptr<void>> PayloadOf(absl::StatusOr<ObjectIndex> object,
+                                                  const std::type_info& cpp_type)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status StatusLocked(Target target, TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // REQUIRES: it is lost.
+  absl::Status LossStatus(ImportIndex import, TimePoint now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RememberLoss(ImportIndex import, const Loss& loss) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nothing left to be said; while closing: and everything given up.
+  bool Settled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits until Settled(), turning the reaper by hand if there is no thread.
+  bool WaitSettled(Duration timeout);
+
+  Ref MakeRef(Target target);
+  static Ref Refused(absl::Status status);
+
+  void ReaperLoop();
+  void FinalizerLoop();
+
+  // Constant after construction.
+  const EngineOptions options_;
+  const std::shared_ptr<Clock> clock_;
+  const std::unique_ptr<Random> random_;  // Used by process_ only.
+  const std::unique_ptr<Transport> transport_;
+
+  // How many inputs came or wait for the lock; tells the reaper that others want it.
+  std::atomic<uint64_t> inputs_{0};
+  Histogram reap_lag_;
+  Histogram finalizer_duration_;
+
+  Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kRunning;
+  Process process_ ABSL_GUARDED_BY(mutex_);
+  PayloadTable payloads_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Kind> kinds_ ABSL_GUARDED_BY(mutex_);  // By the Process's number of the wire type.
+  // Imports that are lost; swept when it has doubled since the last time.
+  absl::flat_hash_map<ImportIndex, Loss> losses_ ABSL_GUARDED_BY(mutex_);
+  size_t losses_sweep_at_ ABSL_GUARDED_BY(mutex_) = 1024;
+  Outputs outputs_ ABSL_GUARDED_BY(mutex_);  // Scratch of Collect.
+  Chores chores_ ABSL_GUARDED_BY(mutex_);
+  uint64_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t uses_after_reclaim_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t shares_refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t waiters_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The reaper.  While it is awake, sleeping_until_ is in the past: nobody need wake it.
+  TimePoint sleeping_until_ ABSL_GUARDED_BY(mutex_) = TimePoint::min();
+  bool napping_ ABSL_GUARDED_BY(mutex_) = false;
+  // When Tick is due, if it is the clock that wakes the reaper.
+  TimePoint planned_ ABSL_GUARDED_BY(mutex_) = TimePoint::max();
+  TimePoint retained_at_ ABSL_GUARDED_BY(mutex_) = TimePoint::min();
+  uint64_t inputs_seen_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  Alarm reaper_alarm_;
+  Alarm waiter_alarm_;
+  std::atomic<bool> stop_{false};
+  std::thread reaper_;
+
+  // The finalizer's queues.  Never taken together with mutex_.
+  Mutex finalizer_mutex_;
+  std::vector<Finalization> finalizations_ ABSL_GUARDED_BY(finalizer_mutex_);
+  std::vector<LossEvent> losses_to_tell_ ABSL_GUARDED_BY(finalizer_mutex_);
+  std::atomic<uint64_t> finalizers_waiting_{0};
+  Alarm finalizer_alarm_;
+  std::atomic<bool> stop_finalizer_{false};
+  std::thread finalizer_;
+};
+
+}  // namespace dgc

@@ -1,0 +1,315 @@
+// The half of the engine that works by itself: outputs, the reaper, the finalizer, the end.
+
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+#include "dgc/core/check.h"
+#include "dgc/runtime/engine.h"
+
+namespace dgc {
+namespace {
+
+// After a turn that did something the reaper naps before it sleeps, and need not be woken
+// meanwhile: under load it looks once per nap instead of being called by every input.
+constexpr Duration kNap = std::chrono::milliseconds(1);
+
+// While others want the lock and there is much to reap, the reaper rests this many times as long as it
+// held it: about a third of the lock's time, and 10^6 objects in under five seconds.
+constexpr int kRestPerHold = 2;
+
+// How often channels are compared with the peers there are.
+constexpr Duration kRetainInterval = std::chrono::seconds(10);
+
+// A waiter looks again at least this often, whatever rings.
+constexpr Duration kWaiterInterval = std::chrono::milliseconds(20);
+
+// Moves all of `from` to the end of `to`.
+template <typename T>
+void Append(std::vector<T>* from, std::vector<T>* to) {
+  if (to->empty()) {
+    std::swap(*from, *to);
+  } else {
+    to->insert(to->end(), std::move_iterator(from->begin()), std::move_iterator(from->end()));
+    from->clear();
+  }
+}
+
+// Whether it is something that this process noticed as a holder.
+bool AboutPeer(Transition::Kind kind) {
+  return kind == Transition::Kind::kRelisting || kind == Transition::Kind::kOwnerRestarted ||
+         kind == Transition::Kind::kPeerFailing || kind == Transition::Kind::kPeerRecovered;
+}
+
+}  // namespace
+
+void Engine::Start() {
+  transport_->Start([this](PeerIndex peer, uint64_t call, const Response& response) {
+    Answered(peer, call, response);
+  });
+  if (!options_.background) return;
+  reaper_ = std::thread([this] { ReaperLoop(); });
+  finalizer_ = std::thread([this] { FinalizerLoop(); });
+}
+
+// --- Outputs.
+
+void Engine::Collect(TimePoint now, Effects* effects) {
+  process_.TakeOutputs(&outputs_);
+  if (!outputs_.sends.empty()) CollectSends(effects);
+  if (!outputs_.reclaimed.empty()) CollectReclaimed();
+  if (!outputs_.lost.empty()) CollectLost(now);
+  if (!outputs_.transitions.empty()) CollectTransitions();
+
+  const TimePoint wake =
+      chores_.empty() ? process_.wake_at().value_or(TimePoint::max()) : TimePoint::min();
+  if (wake < sleeping_until_) {
+    sleeping_until_ = TimePoint::min();
+    effects->ring = true;
+  }
+  if (waiters_ > 0 && Settled()) waiter_alarm_.Ring();
+}
+
+void Engine::CollectSends(Effects* effects) {
+  effects->sends.reserve(outputs_.sends.size());
+  for (Send& send : outputs_.sends) {
+    effects->sends.push_back({.owner = process_.imports().GetPeer(send.peer).owner,
+                              .peer = send.peer,
+                              .call = send.call,
+                              .request = std::move(send.request),
+                              .timeout = send.timeout});
+  }
+  in_flight_ += outputs_.sends.size();
+}
+
+// Before the lock is released: a position may be used again after that.
+void Engine::CollectReclaimed() {
+  for (const Reclaimed& reclaimed : outputs_.reclaimed) {
+    PayloadTable::Payload payload = payloads_.Take(reclaimed.object);
+    if (payload.object == nullptr) continue;  // Refused by AdoptType.
+    chores_.finalizations.push_back({reclaimed.id, reclaimed.reason,
+                                     &kinds_[payload.kind].wire_type, std::move(payload.object)});
+  }
+}
+
+void Engine::RememberLoss(ImportIndex import, const Loss& loss) {
+  if (losses_.size() >= losses_sweep_at_) {
+    const ImportTable& imports = process_.imports();
+    absl::erase_if(losses_, [&imports](const auto& entry) {
+      const ImportRecord& record = imports[entry.first];
+      return !record.in_use || record.lost == LossCause::kNone;
+    });
+    losses_sweep_at_ = std::max<size_t>(1024, 2 * losses_.size());
+  }
+  losses_[import] = loss;
+}
+
+void Engine::CollectLost(TimePoint now) {
+  for (const Lost& lost : outputs_.lost) {
+    // What nobody uses any more is nobody's loss.
+    if (!process_.imports()[lost.import].in_use) continue;
+    RememberLoss(lost.import, {lost.reclaim_reason, now - lost.reclaimed_ago});
+    if (options_.on_lost == nullptr) continue;
+    chores_.losses.push_back(
+        {process_.Describe(Target(lost.import)), lost.cause, LossStatus(lost.import, now)});
+  }
+}
+
+void Engine::CollectTransitions() {
+  if (options_.on_transition == nullptr) return;
+  for (const Transition& transition : outputs_.transitions) {
+    TransitionEvent event{.transition = transition, .owner = {}, .incarnation = {}};
+    if (AboutPeer(transition.kind)) {
+      const Peer& peer = process_.imports().GetPeer(transition.peer);
+      event.owner = peer.owner;
+      event.incarnation = peer.incarnation;
+    }
+    chores_.transitions.push_back(std::move(event));
+  }
+}
+
+void Engine::Perform(Effects* effects) {
+  if (effects->ring) reaper_alarm_.Ring();
+  for (Outgoing& send : effects->sends) transport_->Send(std::move(send));
+}
+
+void Engine::Perform(Chores* chores) {
+  for (const TransitionEvent& event : chores->transitions) options_.on_transition(event);
+  if (chores->finalizations.empty() && chores->losses.empty()) return;
+  finalizers_waiting_.fetch_add(chores->finalizations.size(), std::memory_order_relaxed);
+  {
+    const MutexLock lock(&finalizer_mutex_);
+    Append(&chores->finalizations, &finalizations_);
+    Append(&chores->losses, &losses_to_tell_);
+  }
+  finalizer_alarm_.Ring();
+}
+
+// --- The reaper.
+
+Duration Engine::Turn() {
+  Effects effects;
+  Chores chores;
+  absl::flat_hash_set<std::string> owners;
+  Duration sleep;
+  {
+    const MutexLock lock(&mutex_);
+    const TimePoint begun = clock_->Now();
+    if (planned_ <= begun) reap_lag_.Observe(begun - planned_);
+    planned_ = TimePoint::max();
+    const bool rung = sleeping_until_ == TimePoint::min() && !napping_;
+    sleeping_until_ = TimePoint::min();
+    napping_ = true;
+
+    process_.Tick(begun);
+    bool more = false;
+    const bool room =
+        finalizers_waiting_.load(std::memory_order_relaxed) < options_.finalizers_waiting_max;
+    // After a goodbye, edges to others are nobody's concern any more.
+    if (state_ == State::kRunning && room) more = process_.Work(kWorkBudget, begun);
+    Collect(begun, &effects);
+    std::swap(chores, chores_);
+    RetainChannels(begun, &owners);
+    sleep = Pace(begun, more, rung || !room || !chores.empty() || !effects.sends.empty());
+  }
+  effects.ring = false;  // It is awake.
+  Perform(&effects);
+  Perform(&chores);
+  if (!owners.empty()) transport_->Retain(owners);
+  return sleep;
+}
+
+Duration Engine::Pace(TimePoint begun, bool more, bool active) {
+  const uint64_t inputs = inputs_.load(std::memory_order_relaxed);
+  const bool others = std::exchange(inputs_seen_, inputs) != inputs;
+  const TimePoint now = clock_->Now();
+  if (more) return others ? kRestPerHold * (now - begun) : Duration::zero();
+
+  TimePoint until = process_.wake_at().value_or(TimePoint::max());
+  // Work that must wait, because there is no room or this process is leaving.
+  if (until == TimePoint::min()) until = now + kNap;
+  if (active) until = std::min(until, now + kNap);
+  if (until < now + options_.tick_max) planned_ = until;
+  until = std::clamp(until, now, now + options_.tick_max);
+  if (!active) {
+    napping_ = false;
+    sleeping_until_ = until;
+  }
+  return until - now;
+}
+
+void Engine::RetainChannels(TimePoint now, absl::flat_hash_set<std::string>* owners) {
+  if (now < retained_at_ + kRetainInterval) return;
+  retained_at_ = now;
+  const ImportTable& imports = process_.imports();
+  if (transport_->channels() <= imports.peers()) return;
+  owners->insert("");  // So that it is not empty: no owner has this name.
+  for (uint32_t i = 0; i < imports.peers_end(); ++i) {
+    const std::string& owner = imports.GetPeer(PeerIndex{i}).owner;
+    if (!owner.empty()) owners->insert(owner);
+  }
+}
+
+void Engine::ReaperLoop() {
+  // Rests between holds of the lock are shorter than the usual slack of a timer.
+  prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+  while (!stop_.load(std::memory_order_acquire)) {
+    const Duration sleep = Turn();
+    if (sleep > Duration::zero()) reaper_alarm_.SleepFor(sleep);
+  }
+}
+
+// --- The finalizer.
+
+void Engine::Finalize() {
+  std::vector<Finalization> finalizations;
+  std::vector<LossEvent> losses;
+  {
+    const MutexLock lock(&finalizer_mutex_);
+    std::swap(finalizations, finalizations_);
+    std::swap(losses, losses_to_tell_);
+  }
+  for (const LossEvent& loss : losses) options_.on_lost(loss);
+  for (Finalization& each : finalizations) {
+    const auto begun = std::chrono::steady_clock::now();
+    if (options_.on_reclaim != nullptr) {
+      options_.on_reclaim({each.id, *each.type, each.reason, std::move(each.object)});
+    }
+    each.object.reset();
+    finalizers_waiting_.fetch_sub(1, std::memory_order_relaxed);
+    finalizer_duration_.Observe(std::chrono::steady_clock::now() - begun);
+  }
+}
+
+void Engine::FinalizerLoop() {
+  while (!stop_finalizer_.load(std::memory_order_acquire)) {
+    Finalize();
+    finalizer_alarm_.SleepFor(std::chrono::hours(1));
+  }
+  Finalize();
+}
+
+// --- Waiting, and the end.
+
+bool Engine::Settled() const {
+  if (state_ != State::kRunning) return process_.Quiescent();
+  return in_flight_ == 0 && process_.sizes().pending == 0;
+}
+
+bool Engine::WaitSettled(Duration timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const MutexLock lock(&mutex_);
+  ++waiters_;
+  bool settled = Settled();
+  for (;;) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (settled || left <= Duration::zero()) break;
+    mutex_.Unlock();
+    waiter_alarm_.SleepFor(std::min<Duration>(left, kWaiterInterval));
+    if (!options_.background) Turn();
+    mutex_.Lock();
+    settled = Settled();
+  }
+  --waiters_;
+  return settled;
+}
+
+bool Engine::Settle(Duration timeout) { return WaitSettled(timeout); }
+
+void Engine::Shutdown(Duration goodbye_timeout) {
+  Effects effects;
+  {
+    const MutexLock lock(&mutex_);
+    if (state_ != State::kRunning) return;
+    state_ = State::kClosing;
+    const TimePoint now = clock_->Now();
+    process_.Goodbye(now);
+    Collect(now, &effects);
+  }
+  Perform(&effects);
+  WaitSettled(goodbye_timeout);
+
+  {
+    const MutexLock lock(&mutex_);
+    state_ = State::kClosed;
+  }
+  transport_->Shutdown();
+  stop_.store(true, std::memory_order_release);
+  reaper_alarm_.Ring();
+  if (reaper_.joinable()) reaper_.join();
+  stop_finalizer_.store(true, std::memory_order_release);
+  finalizer_alarm_.Ring();
+  if (finalizer_.joinable()) finalizer_.join();
+
+  // The application's destructors may drop Refs, so not under the lock.
+  std::vector<std::shared_ptr<void>> payloads;
+  {
+    const MutexLock lock(&mutex_);
+    payloads = payloads_.TakeAll();
+  }
+}
+
+}  // namespace dgc

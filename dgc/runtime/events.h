@@ -1,0 +1,42 @@
+// Events: what the runtime tells the application and the log.
+//
+// Plain values.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "dgc/core/import_table.h"
+#include "dgc/core/message.h"
+#include "dgc/core/ref.h"
+#include "dgc/core/strategy.h"
+
+namespace dgc {
+
+// One of this process's own objects has been reclaimed.
+struct ReclaimEvent {
+  ObjectId id;
+  std::string type;
+  ReclaimReason reason{};
+  // What was exported.  Dropped when the callback returns, unless the callback keeps a copy.
+  std::shared_ptr<void> object;
+};
+
+// A reference that this process holds has become useless.
+struct LossEvent {
+  WireRef ref;
+  LossCause cause{};
+  // What Ref::status() says from now on: when and why.
+  absl::Status why;
+};
+
+// Something worth a line in the log.
+struct TransitionEvent {
+  Transition transition;
+  // Where it concerns a peer: the owner, and which run of it.
+  std::string owner;
+  Incarnation incarnation{};
+};
+
+}  // namespace dgc

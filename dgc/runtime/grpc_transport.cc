@@ -1,0 +1,135 @@
+#include "dgc/runtime/grpc_transport.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "dgc/core/check.h"
+
+namespace dgc {
+namespace {
+
+// So many calls in a row without an answer, and the connection is given up.
+constexpr uint32_t kTimeoutsMax = 3;
+
+grpc::ChannelArguments Arguments() {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // A channel of our own, so that giving it up closes its connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return arguments;
+}
+
+}  // namespace
+
+GrpcTransport::GrpcTransport(std::shared_ptr<grpc::ChannelCredentials> credentials,
+                             std::shared_ptr<CallObserver> observer)
+    : credentials_(credentials != nullptr ? std::move(credentials)
+                                          : grpc::InsecureChannelCredentials()),
+      observer_(std::move(observer)) {}
+
+GrpcTransport::~GrpcTransport() {
+  const MutexLock lock(&mutex_);
+  DGC_CHECK(calls_.empty());
+}
+
+void GrpcTransport::Start(Answered answered) { answered_ = std::move(answered); }
+
+std::shared_ptr<PeerStub> GrpcTransport::StubFor(const std::string& owner) {
+  Line& line = lines_[owner];
+  if (line.stub == nullptr) {
+    line.stub =
+        std::make_shared<PeerStub>(grpc::CreateCustomChannel(owner, credentials_, Arguments()));
+  }
+  return line.stub;
+}
+
+void GrpcTransport::Send(Outgoing outgoing) {
+  std::shared_ptr<PeerStub::Call> call;
+  {
+    const MutexLock lock(&mutex_);
+    if (shut_down_) return;  // Nobody listens any more.
+    const uint64_t id = next_id_++;
+    const std::shared_ptr<PeerStub> stub = StubFor(outgoing.owner);
+    const auto begun = std::chrono::steady_clock::now();
+    call = stub->Prepare(
+        outgoing.request, outgoing.timeout,
+        [this, id, begun, stub = stub.get(), owner = std::move(outgoing.owner),
+         peer = outgoing.peer, number = outgoing.call,
+         method = MethodOf(outgoing.request)](const Response& response, grpc::StatusCode code) {
+          NoteOutcome(owner, stub, code);
+          if (observer_ != nullptr) {
+            observer_->Called(method, code, std::chrono::steady_clock::now() - begun);
+          }
+          answered_(peer, number, response);
+          Finished(id);
+        });
+    calls_.emplace(id, call);
+  }
+  call->Start(call);
+}
+
+void GrpcTransport::NoteOutcome(const std::string& owner, const PeerStub* stub,
+                                grpc::StatusCode code) {
+  std::shared_ptr<PeerStub> given_up;  // Let go without the lock.
+  const MutexLock lock(&mutex_);
+  const auto it = lines_.find(owner);
+  if (it == lines_.end() || it->second.stub.get() != stub) return;
+  Line& line = it->second;
+  line.timeouts = code == grpc::StatusCode::DEADLINE_EXCEEDED ? line.timeouts + 1 : 0;
+  if (line.timeouts >= kTimeoutsMax) {
+    given_up = std::move(line.stub);
+    line = Line{};
+  }
+}
+
+void GrpcTransport::Finished(uint64_t id) {
+  const MutexLock lock(&mutex_);
+  calls_.erase(id);
+  if (shut_down_ && calls_.empty()) idle_.Ring();
+}
+
+size_t GrpcTransport::channels() const {
+  const MutexLock lock(&mutex_);
+  return lines_.size();
+}
+
+void GrpcTransport::Retain(const absl::flat_hash_set<std::string>& owners) {
+  std::vector<std::shared_ptr<PeerStub>> freed;  // Without the lock.
+  const MutexLock lock(&mutex_);
+  for (auto it = lines_.begin(); it != lines_.end();) {
+    const auto line = it++;
+    if (owners.contains(line->first)) continue;
+    freed.push_back(std::move(line->second.stub));
+    lines_.erase(line);
+  }
+}
+
+void GrpcTransport::Shutdown() {
+  std::vector<std::shared_ptr<PeerStub::Call>> calls;
+  {
+    const MutexLock lock(&mutex_);
+    shut_down_ = true;
+    for (const auto& [id, call] : calls_) calls.push_back(call);
+  }
+  for (const auto& call : calls) call->Cancel();
+  calls.clear();
+  absl::flat_hash_map<std::string, Line> lines;
+  for (;;) {
+    {
+      const MutexLock lock(&mutex_);
+      if (calls_.empty()) {
+        std::swap(lines, lines_);
+        return;
+      }
+    }
+    idle_.SleepFor(std::chrono::seconds(1));
+  }
+}
+
+}  // namespace dgc

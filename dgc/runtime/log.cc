@@ -1,0 +1,62 @@
+#include "dgc/runtime/log.h"
+
+#include <spdlog/spdlog.h>
+
+#include "dgc/core/ids.h"
+
+namespace dgc {
+namespace {
+
+using Kind = Transition::Kind;
+
+const char* Name(Kind kind) {
+  switch (kind) {
+    case Kind::kClientAppeared:
+      return "client_appeared";
+    case Kind::kClientLimbo:
+      return "client_limbo";
+    case Kind::kClientResurrected:
+      return "client_resurrected";
+    case Kind::kLeaseLapsed:
+      return "lease_lapsed";
+    case Kind::kGoodbye:
+      return "goodbye";
+    case Kind::kRelisting:
+      return "relisting";
+    case Kind::kOwnerRestarted:
+      return "owner_restarted";
+    case Kind::kPeerFailing:
+      return "peer_failing";
+    case Kind::kPeerRecovered:
+      return "peer_recovered";
+    case Kind::kBrakeOn:
+      return "brake_on";
+    case Kind::kBrakeOff:
+      return "brake_off";
+  }
+  return "unknown";
+}
+
+// Warnings have a counter each: lapsed leases, failed requests, lost references.
+bool IsWarning(Kind kind) {
+  return kind == Kind::kLeaseLapsed || kind == Kind::kOwnerRestarted ||
+         kind == Kind::kPeerFailing || kind == Kind::kBrakeOn;
+}
+
+}  // namespace
+
+void LogTransition(const TransitionEvent& event) {
+  const Transition& transition = event.transition;
+  const auto level = IsWarning(transition.kind) ? spdlog::level::warn : spdlog::level::info;
+  if (transition.client.valid()) {
+    spdlog::log(level, "event={} client={} references={}", Name(transition.kind),
+                ToHex(transition.client), transition.count);
+  } else if (event.owner.empty()) {
+    spdlog::log(level, "event={} references={}", Name(transition.kind), transition.count);
+  } else {
+    spdlog::log(level, "event={} owner={} incarnation={:016x} references={}", Name(transition.kind),
+                event.owner, Raw(event.incarnation), transition.count);
+  }
+}
+
+}  // namespace dgc

@@ -1,0 +1,109 @@
+#include "dgc/runtime/owner.h"
+
+#include <grpcpp/server_context.h>
+
+#include <utility>
+
+#include "dgc/rpc/collector_service.h"
+#include "dgc/rpc/convert.h"
+#include "dgc/rpc/receiver.h"
+#include "dgc/runtime/call_counts.h"
+#include "dgc/runtime/engine.h"
+
+namespace dgc {
+namespace {
+
+uint64_t BigEndian(const char* bytes) {
+  uint64_t word = 0;
+  for (int i = 0; i < 8; ++i) word = word << 8 | static_cast<unsigned char>(bytes[i]);
+  return word;
+}
+
+absl::Status Deliver(absl::StatusOr<WireRef> shared, v1::Ref* into) {
+  if (shared.ok()) ToProto(*std::move(shared), into);
+  return shared.status();
+}
+
+}  // namespace
+
+ClientId CallerOf(const grpc::ServerContextBase& context) {
+  const auto& metadata = context.client_metadata();
+  const auto it = metadata.find(kClientIdKey);
+  if (it == metadata.end() || it->second.size() != 16) return {};
+  return {BigEndian(it->second.data()), BigEndian(it->second.data() + 8)};
+}
+
+struct Owner::Inbox final : Receiver {
+  explicit Inbox(Engine* engine, CallObserver* observer)
+      : engine(engine), service(this, observer) {}
+  Response Received(const Request& request) override { return engine->Received(request); }
+
+  Engine* const engine;
+  CollectorServiceImpl service;
+};
+
+Owner::Owner(Options options)
+    : Holder(std::move(options), /*hosts=*/true),
+      inbox_(std::make_unique<Inbox>(&engine(), calls())) {}
+
+Owner::~Owner() { Shutdown(); }
+
+grpc::Service* Owner::service() { return &inbox_->service; }
+
+Ref Owner::ExportAny(const std::shared_ptr<void>& object, std::string_view type,
+                     const std::type_info& cpp_type) {
+  return engine().Export(object, type, cpp_type);
+}
+
+absl::Status Owner::ShareAny(const std::shared_ptr<void>& object, std::string_view type,
+                             const std::type_info& cpp_type, const grpc::ServerContextBase* context,
+                             v1::Ref* into) {
+  return Deliver(engine().ShareObject(object, type, cpp_type, CallerOf(*context)), into);
+}
+
+absl::Status Owner::Share(const Ref& ref, const grpc::ServerContextBase* context, v1::Ref* into) {
+  return Deliver(engine().Share(ref, CallerOf(*context), Duration::zero()), into);
+}
+
+v1::Ref Owner::Share(const Ref& ref, const grpc::ServerContextBase* context) {
+  v1::Ref shared;
+  Share(ref, context, &shared).IgnoreError();  // Counted; the caller sees an empty message.
+  return shared;
+}
+
+absl::StatusOr<std::shared_ptr<void>> Owner::FindAny(const v1::Ref& ref,
+                                                     const std::type_info& cpp_type) const {
+  return engine().Find(FromProto(ref), cpp_type);
+}
+
+absl::StatusOr<std::shared_ptr<void>> Owner::FindAny(const Ref& ref,
+                                                     const std::type_info& cpp_type) const {
+  return engine().Find(ref, cpp_type);
+}
+
+bool Owner::ScanAny(uint32_t* cursor, size_t limit, const std::type_info& cpp_type,
+                    std::vector<std::shared_ptr<void>>* found) const {
+  return engine().Scan(cursor, limit, cpp_type, found);
+}
+
+absl::Status Owner::Unexport(const Ref& ref) { return engine().Unexport(ref); }
+
+absl::Status Owner::Unexport(const v1::Ref& ref) { return engine().Unexport(FromProto(ref)); }
+
+absl::Status Owner::Link(const Ref& from, const Ref& to) { return engine().Link(from, to); }
+
+absl::Status Owner::Unlink(const Ref& from, const Ref& to) { return engine().Unlink(from, to); }
+
+absl::StatusOr<Edges> Owner::EdgesOf(const Ref& from, size_t limit) const {
+  return engine().EdgesOf(from, limit);
+}
+
+absl::Status Owner::Bind(std::string_view name, const Ref& object) {
+  return engine().Bind(name, object);
+}
+
+absl::Status Owner::Unbind(std::string_view name) { return engine().Unbind(name); }
+
+Ref Owner::Lookup(std::string_view name) const { return engine().Lookup(name); }
+
+}  // namespace dgc
