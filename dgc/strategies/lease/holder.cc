@@ -39,13 +39,24 @@ ClientKey LeaseHolder::KeyFor(PeerIndex peer) const {
   return context_.key(record.owner, record.incarnation);
 }
 
-// What is not listed yet is covered by its transit lease, or about to be found missing.
+// What is not listed yet is covered by the transit lease it came with, if any.
 bool LeaseHolder::Assured(ImportIndex import, TimePoint now) const {
   const PeerIndex peer = (*context_.imports)[import].peer;
   if (Raw(import) >= imports_.size() || Raw(peer) >= sessions_.size()) return false;
-  const Phase phase = imports_[Raw(import)].phase;
-  if (phase == Phase::kToList || phase == Phase::kListing) return true;
-  return phase == Phase::kListed && now < sessions_[Raw(peer)].granted_until;
+  const Import& state = imports_[Raw(import)];
+  switch (state.phase) {
+    case Phase::kGone:
+      return false;
+    case Phase::kToList:
+    case Phase::kListing:
+      return Raw(state.transit) != 0;
+    case Phase::kListed:
+      return now < sessions_[Raw(peer)].granted_until;
+    case Phase::kToClean:
+    case Phase::kCleaning:
+      break;  // In use again: a copy has come meanwhile, with a transit lease of its own.
+  }
+  return true;
 }
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
