@@ -249,10 +249,15 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
     const bool sure = !session.unsure || (!to_list && !to_clean);
     if (sure || session.renew_at + session.term / 8 <= now) return Op::kRenew;
   }
-  if (!session.hand_ons.empty()) return Op::kTransit;
-  if (session.list_at <= now || session.to_list.size() >= options_.batch_max) return Op::kDirty;
-  if (session.clean_at <= now || session.to_clean.size() >= options_.batch_max) return Op::kClean;
-  return Op::kNone;
+  const bool transit = !session.hand_ons.empty();
+  const bool dirty = session.list_at <= now || session.to_list.size() >= options_.batch_max;
+  const bool clean = session.clean_at <= now || session.to_clean.size() >= options_.batch_max;
+  // What was refused for a full quota lets the others go first: they may be what makes room.
+  if (transit && session.refused != Op::kTransit) return Op::kTransit;
+  if (dirty && session.refused != Op::kDirty) return Op::kDirty;
+  if (clean) return Op::kClean;
+  if (transit) return Op::kTransit;
+  return dirty ? Op::kDirty : Op::kNone;
 }
 
 TimePoint LeaseHolder::NextDeadline(const Session& session) const {
@@ -294,6 +299,7 @@ void LeaseHolder::SendOp(PeerIndex peer, Session& session, Op op, TimePoint now)
   }
   if (nothing()) return;
   session.op = op;
+  session.refused = Op::kNone;
   session.call = next_call_++;
   session.sent = now;
   session.idle_at = now + options_.linger;
@@ -560,6 +566,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
     context_.outputs->transitions.push_back(
         {.kind = Transition::Kind::kPeerFailing, .peer = peer, .count = session.imports});
   }
+  if (refusal.code == Refusal::Code::kResourceExhausted) session.refused = session.op;
   session.retry_at = now + Backoff(session);
   Requeue(session, now);
 }
@@ -625,6 +632,8 @@ void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, TimePoint now) {
       Forget(session, import);
     }
   }
+  session.to_list.clear();
+  session.to_clean.clear();
   session.tokens.clear();
   for (HandOn& hand_on : std::exchange(session.hand_ons, {})) {
     session.op_hand_ons.push_back(hand_on);  // Released by Answered().

@@ -89,6 +89,7 @@ class LeaseHolder {
     std::vector<ExtraToken> op_tokens;
     std::vector<HandOn> op_hand_ons;
     bool op_completes = false;  // it ends a re-listing
+    Op refused = Op::kNone;     // the last one, for a full quota
     // What the owner has acknowledged.
     SequenceNumber acknowledged{};
     Digest held;
