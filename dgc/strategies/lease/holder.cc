@@ -223,6 +223,10 @@ void LeaseHolder::Close(PeerIndex peer, TimePoint now) {
   context_.imports->ForgetPeer(peer);
 }
 
+uint32_t LeaseHolder::RowsMax(const Session& session) const {
+  return session.rows_max == 0 ? options_.batch_max : session.rows_max;
+}
+
 bool LeaseHolder::Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase phase) const {
   while (!list.empty()) {
     const ImportIndex import = list.back();
@@ -250,8 +254,8 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
     if (sure || session.renew_at + session.term / 8 <= now) return Op::kRenew;
   }
   const bool transit = !session.hand_ons.empty();
-  const bool dirty = session.list_at <= now || session.to_list.size() >= options_.batch_max;
-  const bool clean = session.clean_at <= now || session.to_clean.size() >= options_.batch_max;
+  const bool dirty = session.list_at <= now || session.to_list.size() >= RowsMax(session);
+  const bool clean = session.clean_at <= now || session.to_clean.size() >= RowsMax(session);
   // What was refused for a full quota lets the others go first: they may be what makes room.
   if (transit && session.refused != Op::kTransit) return Op::kTransit;
   if (dirty && session.refused != Op::kDirty) return Op::kDirty;
@@ -335,7 +339,7 @@ Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePo
 void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
                              std::vector<Row>* rows) {
   std::erase_if(session.tokens, [&](const ExtraToken& token) {
-    if (rows->size() >= options_.batch_max) return false;
+    if (rows->size() >= RowsMax(session)) return false;
     const auto import = context_.imports->Find(peer, token.id);
     const Phase phase = import.has_value() ? At(*import).phase : Phase::kGone;
     const bool wanted = phase == Phase::kListing || phase == Phase::kListed;
@@ -356,8 +360,7 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
                        .requested_term = options_.requested_term,
                        .key = KeyFor(peer),
                        .notices_seen = session.notices_seen};
-  while (request.rows.size() < options_.batch_max &&
-         Settle(peer, session.to_list, Phase::kToList)) {
+  while (request.rows.size() < RowsMax(session) && Settle(peer, session.to_list, Phase::kToList)) {
     const ImportIndex import = session.to_list.back();
     session.to_list.pop_back();
     Import& state = At(import);
@@ -385,7 +388,7 @@ CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session) {
                        .incarnation = context_.imports->GetPeer(peer).incarnation,
                        .sequence = session.op_sequence,
                        .key = KeyFor(peer)};
-  while (request.rows.size() < options_.batch_max &&
+  while (request.rows.size() < RowsMax(session) &&
          Settle(peer, session.to_clean, Phase::kToClean)) {
     const ImportIndex import = session.to_clean.back();
     session.to_clean.pop_back();
@@ -407,7 +410,7 @@ TransitRequest LeaseHolder::MakeTransit(PeerIndex peer, Session& session) {
                          .requested_term = first.term,
                          .key = KeyFor(peer)};
   std::erase_if(session.hand_ons, [&](const HandOn& hand_on) {
-    if (request.rows.size() >= options_.batch_max || hand_on.term != first.term) return false;
+    if (request.rows.size() >= RowsMax(session) || hand_on.term != first.term) return false;
     request.rows.push_back({(*context_.imports)[hand_on.import].id, hand_on.transit});
     session.op_hand_ons.push_back(hand_on);
     return true;
@@ -426,6 +429,7 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
           {.kind = Transition::Kind::kPeerRecovered, .peer = peer, .count = session.failures});
     }
     session.failures = 0;
+    session.rows_max = RowsMax(session) > options_.batch_max / 2 ? 0 : 2 * RowsMax(session);
     session.retry_at = TimePoint::min();
   }
   std::visit([&](const auto& typed) { On(peer, session, typed, now); }, response);
@@ -566,7 +570,13 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
     context_.outputs->transitions.push_back(
         {.kind = Transition::Kind::kPeerFailing, .peer = peer, .count = session.imports});
   }
-  if (refusal.code == Refusal::Code::kResourceExhausted) session.refused = session.op;
+  if (refusal.code == Refusal::Code::kResourceExhausted) {
+    // A smaller batch may still fit.
+    const size_t rows =
+        session.op_imports.size() + session.op_tokens.size() + session.op_hand_ons.size();
+    session.refused = session.op;
+    session.rows_max = std::max<uint32_t>(static_cast<uint32_t>(rows / 2), 1);
+  }
   session.retry_at = now + Backoff(session);
   Requeue(session, now);
 }

@@ -90,6 +90,7 @@ class LeaseHolder {
     std::vector<HandOn> op_hand_ons;
     bool op_completes = false;  // it ends a re-listing
     Op refused = Op::kNone;     // the last one, for a full quota
+    uint32_t rows_max = 0;      // per request, after such a refusal; 0 is batch_max
     // What the owner has acknowledged.
     SequenceNumber acknowledged{};
     Digest held;
@@ -130,6 +131,7 @@ class LeaseHolder {
   CleanRequest MakeClean(PeerIndex peer, Session& session);
   TransitRequest MakeTransit(PeerIndex peer, Session& session);
   void TakeTokens(PeerIndex peer, Session& session, bool for_dirty, std::vector<Row>* rows);
+  uint32_t RowsMax(const Session& session) const;
   // Drops outdated entries from the back; returns whether anything is left.
   bool Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase phase) const;
   void Push(Session& session, std::vector<ImportIndex>& list, ImportIndex import, Phase phase);
