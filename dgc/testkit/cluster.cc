@@ -188,6 +188,7 @@ void Cluster::Crash(NodeIndex node) {
 }
 
 void Cluster::Restart(NodeIndex node) {
+  if (nodes_[node]->leaving) Stop(*nodes_[node]);  // No more patience.
   if (Up(node)) return;
   faults_.Resumed(node, now());
   Start(*nodes_[node]);

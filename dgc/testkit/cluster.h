@@ -140,8 +140,11 @@ class Cluster {
   uint64_t requests() const { return requests_; }
 
   // --- Checks; each fails the run with what differs.
-  // Hosted objects, listings and lost references are exactly what the oracle expects of a cluster at rest.
-  void CheckSettled();
+  // Hosted objects are exactly what the oracle expects of a cluster at rest.
+  void CheckObjects();
+  // And so are listings, what is waiting, and which references were reported lost.  Only for a
+  // cluster whose quotas are not full: who is refused goes on asking.
+  void CheckTables();
   // Nobody has anything, so every table is empty.
   void CheckEmpty();
 
@@ -223,6 +226,7 @@ class Cluster {
                 Duration term);
   void ReceiveCopy(Node& to, const Parcel& parcel);
 
+  void CheckObjects(Node& node);
   void CheckTables(Node& node);
 
   const ClusterOptions options_;

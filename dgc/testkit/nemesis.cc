@@ -161,7 +161,7 @@ class Restarts final : public Activity {
   }
 
   void End() override {
-    for (NodeIndex node = 0; node < cluster().nodes(); ++node) BringUp(node);
+    for (NodeIndex node = 0; node < cluster().nodes(); ++node) cluster().Restart(node);
   }
 
   const NemesisKind kind_;

@@ -389,7 +389,7 @@ void Oracle::RequireCause(const Hold& hold, Duration from, Duration to, Duration
                     " ms of a term of ", Milliseconds(term), " ms"));
 }
 
-bool Oracle::Protected(const Hold& hold) {
+bool Oracle::Protected(Hold& hold) {
   const ShadowProcess owner = At(hold.object).owner;
   if (hold.listed) {
     const Lease& lease = LeaseOf(hold.process, owner);
@@ -402,9 +402,13 @@ bool Oracle::Protected(const Hold& hold) {
     RequireCause(hold, lease.accepted_at, events_->now(), lease.term, "the lease");
     return false;
   }
-  for (const ShadowCopy copy : hold.copies) {
-    if (Protected(copies_[Raw(copy)], hold.since)) return true;
-  }
+  if (hold.visiting) return false;
+  hold.visiting = true;
+  const bool by_copy = std::any_of(hold.copies.begin(), hold.copies.end(), [&](ShadowCopy copy) {
+    return Protected(copies_[Raw(copy)], hold.since);
+  });
+  hold.visiting = false;
+  if (by_copy) return true;
   RequireCause(hold, hold.began, events_->now(), options_.transit_term, "the first listing");
   return false;
 }
@@ -425,7 +429,7 @@ std::optional<std::string> Oracle::DirectProtector(ShadowObject object) {
   if (record.handles > 0) return absl::StrCat(Describe(object), " has a handle in its own process");
   if (record.names > 0) return absl::StrCat(Describe(object), " has a name");
   for (const uint32_t index : record.holds) {
-    const Hold& hold = holds_[index];
+    Hold& hold = holds_[index];
     if (hold.ended) continue;
     if (Protected(hold)) {
       return absl::StrCat(Describe(object), " is held by ", Describe(hold.process), " (",
@@ -501,7 +505,10 @@ void Oracle::Lost(ShadowProcess holder, const ObjectId& id) {
 
 void Oracle::CheckAllTold() {
   for (const Hold& hold : holds_) {
-    if (hold.ended || hold.told || At(hold.object).exists) continue;
+    const Object& object = At(hold.object);
+    if (hold.ended || hold.told || object.exists) continue;
+    // Whoever uses it hears that it was unexported; who only has it need not.
+    if (object.unexported && !At(object.owner).ended) continue;
     Fail(absl::StrCat(Describe(hold.process), " still has ", Describe(hold.object),
                       ", which is gone, and was never told"));
     return;

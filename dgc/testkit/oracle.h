@@ -102,10 +102,15 @@ class Oracle {
   void FindExpected();
   // As found by the last FindExpected(): what `owner` hosts of it.
   std::vector<ShadowObject> ExpectedObjects(ShadowProcess owner) const;
-  // How many (holder, object) pairs must be listed at `owner`.
-  uint64_t ExpectedListings(ShadowProcess owner) const;
-  // How many existing objects of others `holder` has.
-  uint64_t ExpectedHeld(ShadowProcess holder) const;
+  // How many (holder, object) pairs are listed at `owner` at least, and at most: whether a holder of an
+  // unexported object knows of it depends on whether it has asked.
+  struct Range {
+    uint64_t low = 0;
+    uint64_t high = 0;
+  };
+  Range ExpectedListings(ShadowProcess owner) const;
+  // How many objects of others `holder` has listed.
+  Range ExpectedHeld(ShadowProcess holder) const;
   // What `owner` hosts and the collector has not reclaimed.
   std::vector<ShadowObject> ExistingObjects(ShadowProcess owner) const;
   // Fails for a reference that somebody still has to an object that is gone, and was not told of.
@@ -139,6 +144,8 @@ class Oracle {
     std::vector<ShadowCopy> copies;
     bool ended = false;
     bool told = false;
+    bool visiting =
+        false;  // Protected() is at it: two holders may have the reference of each other
     // The owner has accepted a Dirty sent since; then the lease's epoch.
     bool listed = false;
     uint32_t epoch = 0;
@@ -215,7 +222,7 @@ class Oracle {
   Duration CountedSince(ShadowProcess owner, Duration from) const;
   bool LeaseRuns(const Lease& lease, ShadowProcess owner) const;
   // Whether the protocol protects it now.  If not, checks that there was a cause.
-  bool Protected(const Hold& hold);
+  bool Protected(Hold& hold);
   bool Protected(const Copy& copy, uint64_t held_since);
   void RequireCause(const Hold& hold, Duration from, Duration to, Duration term, const char* what);
   // Who protects the object, by handles, names, holders, copies and edges of its own process.
@@ -230,7 +237,6 @@ class Oracle {
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
              ShadowProcess owner);
 
-  bool Active(const Hold& hold) const { return !hold.ended; }
   void ExpectFrom(std::vector<ShadowObject> roots);
   std::vector<ShadowObject> CrossHostCycles();
   void StrongConnect(ShadowObject root, uint32_t* next, std::vector<ShadowObject>* found);

@@ -116,22 +116,27 @@ std::vector<ShadowObject> Oracle::ExistingObjects(ShadowProcess owner) const {
   return existing;
 }
 
-uint64_t Oracle::ExpectedListings(ShadowProcess owner) const {
-  uint64_t listings = 0;
+Oracle::Range Oracle::ExpectedListings(ShadowProcess owner) const {
+  Range range;
   for (const ShadowObject object : At(owner).objects) {
-    if (!At(object).exists) continue;
-    listings +=
-        static_cast<uint64_t>(std::count_if(At(object).holds.begin(), At(object).holds.end(),
-                                            [&](uint32_t index) { return !holds_[index].ended; }));
+    for (const uint32_t index : At(object).holds) {
+      if (holds_[index].ended) continue;
+      if (At(object).exists) ++range.low;
+      if (At(object).exists || At(object).unexported) ++range.high;
+    }
   }
-  return listings;
+  return range;
 }
 
-uint64_t Oracle::ExpectedHeld(ShadowProcess holder) const {
-  const auto& holds = At(holder).holds;
-  return static_cast<uint64_t>(std::count_if(holds.begin(), holds.end(), [&](uint32_t index) {
-    return !holds_[index].ended && At(holds_[index].object).exists;
-  }));
+Oracle::Range Oracle::ExpectedHeld(ShadowProcess holder) const {
+  Range range;
+  for (const uint32_t index : At(holder).holds) {
+    const Object& object = At(holds_[index].object);
+    if (holds_[index].ended) continue;
+    if (object.exists) ++range.low;
+    if (object.exists || (object.unexported && !At(object.owner).ended)) ++range.high;
+  }
+  return range;
 }
 
 }  // namespace dgc::testkit

@@ -1,5 +1,6 @@
 #include "tests/sim/seed_run.h"
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Plan {
   std::vector<WorkloadKind> workloads;
   std::vector<NemesisKind> nemeses;
   bool drop_lost = true;
+  bool quotas = false;
 };
 
 // What matters about a knob is seldom its usual value.
@@ -43,11 +45,14 @@ void DrawKnobs(SimRandom& random, Plan* plan) {
   lease.linger = random.OneIn(2) ? term : term / 16;
   lease.batch_max = random.OneIn(3) ? static_cast<uint32_t>(random.Between(1, 3)) : 4096;
   lease.backoff_min = milliseconds(random.Between(1, 50));
-  lease.backoff_max = term;
-  lease.call_timeout = random.Between(term / 16, term / 2);
-  if (random.OneIn(16)) lease.transits_max = 3;
-  if (random.OneIn(16)) lease.listings_per_client_max = 3;
+  // Both well below the transit term: a first contact that fails must be tried again in time.
+  lease.backoff_max = lease.transit_term / 4;
+  lease.call_timeout = random.Between(term / 16, lease.transit_term / 4);
+  if (random.OneIn(16)) lease.transits_max = 6;
+  if (random.OneIn(16)) lease.listings_per_client_max = 4;
   if (random.OneIn(16)) lease.clients_max = 2;
+  plan->quotas =
+      lease.transits_max == 6 || lease.listings_per_client_max == 4 || lease.clients_max == 2;
   ObjectTableOptions& objects = plan->options.process.objects;
   objects.local_round_interval = term / 8;
   objects.reclaimed_remembered_max = random.OneIn(4) ? 2 : 1 << 16;
@@ -81,40 +86,48 @@ Plan Draw(uint64_t seed) {
   return plan;
 }
 
-// How long after the last fault everything has settled: a straggler may still list something for a client that is gone, in
-// a lease of one more term; then limbo; transit leases last two terms at most (the workloads ask for no more).
+// How long after the last fault everything has settled: a straggler may still list something for a
+// client that is gone, in a lease of one more term; then limbo; transit leases last two terms at
+// most (the workloads ask for no more); cycles within hosts that hang on each other take a round of
+// the local collector each, and a round that lag has drawn out is followed by a rest in proportion.
 Duration SettleBound(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
-  return plan.options.network.straggle_max + 2 * plan.term + lease.limbo + 2 * plan.term +
-         milliseconds(500);
+  const bool lag = std::count(plan.nemeses.begin(), plan.nemeses.end(), NemesisKind::kLag) > 0;
+  const Duration bound = plan.options.network.straggle_max + 2 * plan.term + lease.limbo +
+                         2 * plan.term + (lag ? 20 : 2) * plan.term + milliseconds(500);
+  return plan.quotas ? 4 * bound : bound;
 }
 
 // How long after the last reference is gone the last trace of it is.
 Duration EmptyBound(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
-  return 2 * plan.term + lease.limbo + lease.departed_term + lease.linger + milliseconds(500);
+  const Duration bound =
+      2 * plan.term + lease.limbo + lease.departed_term + lease.linger + milliseconds(500);
+  return plan.quotas ? 4 * bound : bound;
+}
+
+// Runs for that long and checks; returns whether all is well so far.
+bool RunAndCheck(const Plan& plan, Duration duration, Cluster* cluster) {
+  cluster->Run(duration);
+  if (cluster->failure().has_value()) return false;
+  cluster->CheckObjects();
+  if (!plan.quotas) cluster->CheckTables();
+  return !cluster->failure().has_value();
 }
 
 void CheckAfterwards(const Plan& plan, Cluster* cluster) {
   for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->Restart(node);
   cluster->Trace("faults are over");
-  cluster->Run(SettleBound(plan));
-  if (cluster->failure().has_value()) return;
-  cluster->CheckSettled();
-  if (cluster->failure().has_value()) return;
+  if (!RunAndCheck(plan, SettleBound(plan), cluster)) return;
 
   cluster->Trace("everybody drops everything");
   for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->DropAll(node);
-  cluster->Run(EmptyBound(plan));
-  if (cluster->failure().has_value()) return;
-  cluster->CheckSettled();
-  if (cluster->failure().has_value()) return;
+  if (!RunAndCheck(plan, EmptyBound(plan), cluster)) return;
 
   if (cluster->oracle().existing() > 0) {
     cluster->Trace("what is left of cycles across hosts is unexported");
     for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->UnexportAll(node);
-    cluster->Run(EmptyBound(plan));
-    if (cluster->failure().has_value()) return;
+    if (!RunAndCheck(plan, EmptyBound(plan), cluster)) return;
   }
   cluster->CheckEmpty();
 }
