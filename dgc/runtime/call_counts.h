@@ -21,11 +21,12 @@ class CallCounts final : public CallObserver {
     grpc::StatusCode code;
     const char* name;
   };
-  static constexpr std::array<Code, 8> kCodes = {{
+  static constexpr std::array<Code, 9> kCodes = {{
       {grpc::StatusCode::OK, "OK"},
       {grpc::StatusCode::CANCELLED, "CANCELLED"},
       {grpc::StatusCode::INVALID_ARGUMENT, "INVALID_ARGUMENT"},
       {grpc::StatusCode::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"},
+      {grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED"},
       {grpc::StatusCode::RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED"},
       {grpc::StatusCode::FAILED_PRECONDITION, "FAILED_PRECONDITION"},
       {grpc::StatusCode::UNAVAILABLE, "UNAVAILABLE"},

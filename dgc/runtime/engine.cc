@@ -356,6 +356,11 @@ absl::Status Engine::LossStatus(ImportIndex import, TimePoint now) const {
   return absl::NotFoundError(absl::StrCat(which, Explain(failure)));
 }
 
+bool Engine::Assured(Target target) {
+  const MutexLock lock(&mutex_);
+  return state_ == State::kRunning && process_.Assured(target, clock_->Now());
+}
+
 WireRef Engine::Describe(Target target) {
   const MutexLock lock(&mutex_);
   if (state_ != State::kRunning) return {};
@@ -370,6 +375,11 @@ Response Engine::Received(const Request& request) {
     return Refusal{Refusal::Code::kUnavailable, "the owner is shutting down"};
   }
   return process_.Received(request, input.now());
+}
+
+void Engine::SetReaping(ReapingMode mode) {
+  const Input input(this);
+  process_.SetReaping(mode);
 }
 
 void Engine::Answered(PeerIndex peer, uint64_t call, const Response& response) {

@@ -48,6 +48,7 @@ struct EngineOptions {
   // As in Options; on the finalizer thread.
   std::function<void(const ReclaimEvent&)> on_reclaim;
   std::function<void(const LossEvent&)> on_lost;
+  std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired;
   uint32_t finalizers_waiting_max = 1 << 16;
   // For logs; on the reaper thread.
   std::function<void(const TransitionEvent&)> on_transition;
@@ -106,8 +107,11 @@ class Engine final : public std::enable_shared_from_this<Engine> {
 
   // --- For Ref.
   absl::Status StatusOf(Target target);
+  bool Assured(Target target);
   WireRef Describe(Target target);
   void Drop(Target target);
+
+  void SetReaping(ReapingMode mode);
 
   // A request of a peer.  After Shutdown: Refusal kUnavailable.
   Response Received(const Request& request);
@@ -157,8 +161,12 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   struct Chores {
     std::vector<Finalization> finalizations;
     std::vector<LossEvent> losses;
+    std::vector<HandOnExpiredEvent> hand_ons_expired;
     std::vector<TransitionEvent> transitions;
-    bool empty() const { return finalizations.empty() && losses.empty() && transitions.empty(); }
+    bool empty() const {
+      return finalizations.empty() && losses.empty() && hand_ons_expired.empty() &&
+             transitions.empty();
+    }
   };
   // One input: the lock from beginning to end, then the effects.
   class Input;
@@ -173,6 +181,7 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   void CollectSends(Effects* effects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectReclaimed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectLost(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectHandOnsExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectTransitions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Perform(Effects* effects);
   void Perform(Chores* chores);
@@ -251,10 +260,9 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   std::atomic<bool> stop_{false};
   std::thread reaper_;
 
-  // The finalizer's queues.  Never taken together with mutex_.
+  // The finalizer's queue.  Never taken together with mutex_.
   Mutex finalizer_mutex_;
-  std::vector<Finalization> finalizations_ ABSL_GUARDED_BY(finalizer_mutex_);
-  std::vector<LossEvent> losses_to_tell_ ABSL_GUARDED_BY(finalizer_mutex_);
+  Chores finalizer_chores_ ABSL_GUARDED_BY(finalizer_mutex_);
   std::atomic<uint64_t> finalizers_waiting_{0};
   Alarm finalizer_alarm_;
   std::atomic<bool> stop_finalizer_{false};

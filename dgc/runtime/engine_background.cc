@@ -62,6 +62,7 @@ void Engine::Collect(TimePoint now, Effects* effects) {
   if (!outputs_.sends.empty()) CollectSends(effects);
   if (!outputs_.reclaimed.empty()) CollectReclaimed();
   if (!outputs_.lost.empty()) CollectLost(now);
+  if (!outputs_.hand_ons_expired.empty()) CollectHandOnsExpired();
   if (!outputs_.transitions.empty()) CollectTransitions();
 
   const TimePoint wake =
@@ -118,6 +119,15 @@ void Engine::CollectLost(TimePoint now) {
   }
 }
 
+void Engine::CollectHandOnsExpired() {
+  if (options_.on_hand_on_expired == nullptr) return;
+  for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
+    const Peer& peer = process_.imports().GetPeer(expired.owner);
+    chores_.hand_ons_expired.push_back(
+        {{peer.owner, peer.incarnation, expired.id, {}, expired.transit}});
+  }
+}
+
 void Engine::CollectTransitions() {
   if (options_.on_transition == nullptr) return;
   for (const Transition& transition : outputs_.transitions) {
@@ -138,12 +148,14 @@ void Engine::Perform(Effects* effects) {
 
 void Engine::Perform(Chores* chores) {
   for (const TransitionEvent& event : chores->transitions) options_.on_transition(event);
-  if (chores->finalizations.empty() && chores->losses.empty()) return;
+  chores->transitions.clear();
+  if (chores->empty()) return;
   finalizers_waiting_.fetch_add(chores->finalizations.size(), std::memory_order_relaxed);
   {
     const MutexLock lock(&finalizer_mutex_);
-    Append(&chores->finalizations, &finalizations_);
-    Append(&chores->losses, &losses_to_tell_);
+    Append(&chores->finalizations, &finalizer_chores_.finalizations);
+    Append(&chores->losses, &finalizer_chores_.losses);
+    Append(&chores->hand_ons_expired, &finalizer_chores_.hand_ons_expired);
   }
   finalizer_alarm_.Ring();
 }
@@ -225,15 +237,16 @@ void Engine::ReaperLoop() {
 // --- The finalizer.
 
 void Engine::Finalize() {
-  std::vector<Finalization> finalizations;
-  std::vector<LossEvent> losses;
+  Chores chores;
   {
     const MutexLock lock(&finalizer_mutex_);
-    std::swap(finalizations, finalizations_);
-    std::swap(losses, losses_to_tell_);
+    std::swap(chores, finalizer_chores_);
   }
-  for (const LossEvent& loss : losses) options_.on_lost(loss);
-  for (Finalization& each : finalizations) {
+  for (const LossEvent& event : chores.losses) options_.on_lost(event);
+  for (const HandOnExpiredEvent& event : chores.hand_ons_expired) {
+    options_.on_hand_on_expired(event);
+  }
+  for (Finalization& each : chores.finalizations) {
     const auto begun = std::chrono::steady_clock::now();
     if (options_.on_reclaim != nullptr) {
       options_.on_reclaim({each.id, *each.type, each.reason, std::move(each.object)});

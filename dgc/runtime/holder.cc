@@ -7,6 +7,7 @@
 #include "dgc/core/check.h"
 #include "dgc/rpc/convert.h"
 #include "dgc/runtime/call_counts.h"
+#include "dgc/runtime/client_key.h"
 #include "dgc/runtime/engine.h"
 #include "dgc/runtime/entropy.h"
 #include "dgc/runtime/grpc_transport.h"
@@ -39,10 +40,15 @@ std::shared_ptr<Engine> MakeEngine(Options options, bool hosts,
   engine.process.objects = options.objects;
   engine.process.imports_max = options.imports_max;
   engine.process.types_max = options.types_max;
+  engine.process.key = [keys = ClientKeys(random.get())](const std::string& owner,
+                                                         Incarnation incarnation) {
+    return keys.For(owner, incarnation);
+  };
   engine.strategy = *MakeStrategy(options.strategy);
   engine.tick_max = options.strategy.lease.pause / 2;
   engine.on_reclaim = std::move(options.on_reclaim);
   engine.on_lost = std::move(options.on_lost);
+  engine.on_hand_on_expired = std::move(options.on_hand_on_expired);
   engine.finalizers_waiting_max = options.finalizers_waiting_max;
   engine.on_transition = LogTransition;
   return Engine::Make(std::move(engine), {.clock = std::make_shared<BootClock>(),

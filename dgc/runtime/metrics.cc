@@ -50,6 +50,12 @@ constexpr Number kNumbers[] = {
                sizes.clients_in_limbo),
     DGC_NUMBER(Gauge, "dgc_clients_departed", "Former holders still remembered", sizes.departed),
     DGC_NUMBER(Gauge, "dgc_refs_dirty", "Listings, that is (holder, object) pairs", sizes.listings),
+    DGC_NUMBER(Gauge, "dgc_leases_deferred", "Lapses held back by the mass-expiry brake",
+               sizes.deferred),
+    DGC_NUMBER(Gauge, "dgc_reaping_braked", "1 while the mass-expiry brake holds reaping",
+               sizes.braking),
+    DGC_NUMBER(Counter, "dgc_brakes_total", "Times the mass-expiry brake has held reaping",
+               counters.brakes),
     DGC_NUMBER(Gauge, "dgc_refs_reaping", "Listings of lapsed leases not yet taken apart",
                sizes.reaping),
     DGC_NUMBER(Counter, "dgc_refs_listed_total", "Listings added", counters.listings_added),
@@ -75,6 +81,8 @@ constexpr Number kNumbers[] = {
                counters.transits_expired),
     DGC_NUMBER(Counter, "dgc_digest_differences_total", "Renewals whose digest did not match",
                counters.digest_differences),
+    DGC_NUMBER(Counter, "dgc_impostors_total", "Requests with a client id bound to another key",
+               counters.impostors),
     DGC_NUMBER(Counter, "dgc_refusals_total", "Requests refused as a whole", counters.refusals),
     DGC_NUMBER(Counter, "dgc_shares_refused_total", "References that could not be shared",
                shares_refused),
@@ -95,6 +103,8 @@ constexpr Number kNumbers[] = {
     DGC_NUMBER(Counter, "dgc_drops_total", "References given up", counters.drops),
     DGC_NUMBER(Counter, "dgc_references_lost_total", "References that became useless",
                counters.references_lost),
+    DGC_NUMBER(Counter, "dgc_hand_ons_expired_total", "References handed on and not taken up",
+               counters.hand_ons_expired),
     DGC_NUMBER(Counter, "dgc_relistings_total", "Times an owner was told everything again",
                counters.relistings),
     DGC_NUMBER(Counter, "dgc_requests_sent_total", "Requests sent", counters.requests_sent),
@@ -181,6 +191,9 @@ class EngineCollectable final : public prometheus::Collectable {
     families->push_back(Family("dgc_lateness_excused_seconds_total", MetricType::Counter,
                                "Own pauses not counted against holders"));
     AddNumber(Seconds(stats.sizes.lateness_excused), {}, &families->back());
+    families->push_back(Family("dgc_term_floor_seconds", MetricType::Gauge,
+                               "The least term granted, which grows with the load"));
+    AddNumber(Seconds(stats.sizes.term_floor), {}, &families->back());
     families->push_back(Family("dgc_reap_lag_seconds", MetricType::Histogram,
                                "How late the reaper came to a deadline"));
     AddHistogram(engine_->reap_lag(), {}, &families->back());

@@ -41,6 +41,8 @@ struct Options {
   std::function<void(const ReclaimEvent&)> on_reclaim;
   // Called on the same thread for each reference lost.  Same rules.
   std::function<void(const LossEvent&)> on_lost;
+  // Called on the same thread for each reference that was handed on and not taken up.  Same rules.
+  std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired;
   // The most reclaimed objects waiting for the finalizer thread; beyond it reclaiming pauses.  At
   // least 1.
   uint32_t finalizers_waiting_max = 1 << 16;

@@ -104,6 +104,8 @@ absl::Status Owner::Bind(std::string_view name, const Ref& object) {
 
 absl::Status Owner::Unbind(std::string_view name) { return engine().Unbind(name); }
 
+void Owner::SetReaping(ReapingMode mode) { engine().SetReaping(mode); }
+
 Ref Owner::Lookup(std::string_view name) const { return engine().Lookup(name); }
 
 }  // namespace dgc

@@ -10,6 +10,8 @@ absl::Status Ref::status() const {
   return handle_->engine->StatusOf(handle_->target);
 }
 
+bool Ref::assured() const { return *this && handle_->engine->Assured(handle_->target); }
+
 WireRef Ref::Describe() const {
   if (!*this) return {};
   return handle_->engine->Describe(handle_->target);

@@ -73,6 +73,11 @@ class Ref {
   // Does not ask the owner: OK means "not known to be lost".
   absl::Status status() const;
 
+  // Whether the object is known to be kept, without asking: for an own one always, for a remote one while the lease runs,
+  // counted from when the last renewal left.  To be asked before acting on the reference after a pause of unknown
+  // length; false says only that the renewal under way may find it lost.
+  bool assured() const;
+
   // For a synchronous call to the object's owner: names this process to the callee, and
   // keeps a copy of the Ref until the call is over.  Include "dgc/runtime/call_context.h", as
   // holder.h and owner.h do.
