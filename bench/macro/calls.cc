@@ -1,0 +1,231 @@
+// P1, P2, P3: what a call costs, beside the same call to a handler that does nothing.
+#include <google/protobuf/util/time_util.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/macro/cases.h"
+#include "bench/macro/load.h"
+#include "bench/macro/peer.h"
+#include "dgc/core/digest.h"
+#include "dgc/runtime/holder.h"
+
+namespace dgc::bench {
+
+void Print(const std::string& name, double value) {
+  std::printf("%s %.9g\n", name.c_str(), value);
+  std::fflush(stdout);
+}
+
+namespace {
+
+constexpr size_t kBatch = 1000;
+constexpr size_t kLanesMax = 64;
+
+Clock::duration Length(const Arguments& arguments) {
+  return std::chrono::duration_cast<Clock::duration>(
+      std::chrono::duration<double>(arguments.seconds));
+}
+
+// Lists a batch of ids and unlists it again, for ever: one call in flight.
+class Cycle {
+ public:
+  Cycle(Loop* loop, Peer* peer, const ClientId& client, const std::vector<ObjectId>& ids)
+      : peer_(peer),
+        dirty_(loop, peer->collector.get(), &v1::CollectorService::Stub::AsyncDirty,
+               [this](auto&) { Dirtied(); }),
+        clean_(loop, peer->collector.get(), &v1::CollectorService::Stub::AsyncClean,
+               [this](auto&) { Cleaned(); }) {
+    dirty_.request = peer->Dirty(client);
+    clean_.request = peer->Clean(client);
+    SetIds(ids, &dirty_.request);
+    SetIds(ids, &clean_.request);
+  }
+
+  void Begin(Clock::time_point end) {
+    end_ = end;
+    dirty_.request.set_sequence_number(peer_->NextSequence());
+    dirty_.Call();
+  }
+  uint64_t ids = 0;
+
+ private:
+  void Dirtied() {
+    if (!dirty_.response.failures().empty()) std::abort();
+    ids += static_cast<uint64_t>(dirty_.request.object_id_low_size());
+    clean_.request.set_sequence_number(peer_->NextSequence());
+    clean_.Call();
+  }
+  void Cleaned() {
+    ids += static_cast<uint64_t>(clean_.request.object_id_low_size());
+    if (Clock::now() < end_) Begin(end_);
+  }
+
+  Peer* const peer_;
+  DirtyLane dirty_;
+  CleanLane clean_;
+  Clock::time_point end_{};
+};
+
+// Each lane is a client of its own, with ids of its own.
+struct Cycles {
+  Cycles(Peer* peer, size_t lanes, const std::vector<ObjectId>& ids) {
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      const auto begin = ids.begin() + static_cast<ptrdiff_t>(lane * kBatch);
+      cycles.push_back(std::make_unique<Cycle>(&loop, peer, Peer::Client(lane),
+                                               std::vector<ObjectId>(begin, begin + kBatch)));
+    }
+  }
+  // Returns the ids per second.
+  double Run(Clock::duration length) {
+    const auto begun = Clock::now();
+    uint64_t before = 0;
+    for (auto& cycle : cycles) before += cycle->ids;
+    for (auto& cycle : cycles) cycle->Begin(begun + length);
+    loop.Run();
+    uint64_t after = 0;
+    for (auto& cycle : cycles) after += cycle->ids;
+    return static_cast<double>(after - before) / Seconds(Clock::now() - begun);
+  }
+
+  Loop loop;
+  std::vector<std::unique_ptr<Cycle>> cycles;
+};
+
+}  // namespace
+
+// The CPU that the owner uses per id is printed too: it says what bounds the rate.
+void Batches(const Arguments& arguments) {
+  Peer empty(arguments.empty);
+  Peer owner(arguments.owners[0]);
+  owner.Fill(kBatch * kLanesMax);
+  for (const size_t lanes : {size_t{1}, kLanesMax}) {
+    Cycles baseline(&empty, lanes, owner.ids);
+    Cycles measured(&owner, lanes, owner.ids);
+    const std::string name = "P1." + std::to_string(lanes);
+    baseline.Run(Length(arguments) / 4);
+    measured.Run(Length(arguments) / 4);
+    for (int round = 0; round < arguments.rounds; ++round) {
+      for (const bool real : {false, true}) {
+        Peer& peer = real ? owner : empty;
+        const int64_t cpu = peer.Look().cpu_nanoseconds();
+        const double rate = (real ? measured : baseline).Run(Length(arguments));
+        const auto used = static_cast<double>(peer.Look().cpu_nanoseconds() - cpu);
+        const std::string side = real ? ".owner" : ".empty";
+        Print(name + side + ".ids_per_second", rate);
+        Print(name + side + ".cpu_ns_per_id", used / (rate * arguments.seconds));
+      }
+    }
+  }
+}
+
+// Calls per second of `method` with `lanes` in flight; `take` is given each response.
+template <typename Request, typename Response, typename Prepare, typename Take>
+double CallRate(Peer* peer, typename Lane<BenchService::Stub, Request, Response>::Method method,
+                size_t lanes, Clock::duration length, Prepare prepare, Take take) {
+  using BenchLane = Lane<BenchService::Stub, Request, Response>;
+  Loop loop;
+  const auto begun = Clock::now();
+  const auto end = begun + length;
+  uint64_t calls = 0;
+  std::vector<std::unique_ptr<BenchLane>> all;
+  for (size_t lane = 0; lane < lanes; ++lane) {
+    all.push_back(std::make_unique<BenchLane>(&loop, peer->bench.get(), method, [&](BenchLane& me) {
+      ++calls;
+      take(me.response);
+      if (Clock::now() < end) me.Call(prepare);
+    }));
+  }
+  for (auto& lane : all) lane->Call(prepare);
+  loop.Run();
+  return static_cast<double>(calls) / Seconds(Clock::now() - begun);
+}
+
+void NewReferences(const Arguments& arguments) {
+  Peer empty(arguments.empty);
+  Peer owner(arguments.owners[0]);
+  Holder holder({});
+  const auto plain = [&](Peer* peer, size_t lanes, Clock::duration length) {
+    return CallRate<NewIdRequest, NewIdResponse>(
+        peer, &BenchService::Stub::AsyncNewId, lanes, length, [](grpc::ClientContext*) {},
+        [](const NewIdResponse& response) {
+          if (response.low() == 0) std::abort();
+        });
+  };
+  const auto reference = [&](size_t lanes, Clock::duration length) {
+    return CallRate<NewRefRequest, NewRefResponse>(
+        &owner, &BenchService::Stub::AsyncNewRef, lanes, length,
+        [&](grpc::ClientContext* context) { holder.Identify(context); },
+        [&](const NewRefResponse& response) {
+          if (!holder.Import(response.ref())) std::abort();
+        });
+  };
+  for (const size_t lanes : {size_t{1}, kLanesMax}) {
+    const std::string name = "P2." + std::to_string(lanes);
+    plain(&empty, lanes, Length(arguments) / 4);
+    reference(lanes, Length(arguments) / 4);
+    for (int round = 0; round < arguments.rounds; ++round) {
+      Print(name + ".id.calls_per_second", plain(&empty, lanes, Length(arguments)));
+      const double rate = reference(lanes, Length(arguments));
+      Print(name + ".ref.calls_per_second", rate);
+      if (!holder.Settle(std::chrono::seconds(10))) std::abort();
+    }
+  }
+}
+
+void Renewals(const Arguments& arguments) {
+  Peer empty(arguments.empty);
+  Peer owner(arguments.owners[0]);
+  const std::vector<size_t> held = {0, 10, 10'000, 1'000'000 / arguments.scale};
+  owner.Fill(held.back());
+  const auto measure = [&](Peer* peer, const v1::RenewRequest& request, const std::string& name) {
+    Loop loop;
+    uint64_t calls = 0;
+    const auto end = Clock::now() + Length(arguments);
+    RenewLane lane(&loop, peer->collector.get(), &v1::CollectorService::Stub::AsyncRenew,
+                   [&](RenewLane& me) {
+                     if (me.response.result() != v1::RENEW_RESULT_OK) std::abort();
+                     ++calls;
+                     if (Clock::now() < end) me.Call();
+                   });
+    lane.request = request;
+    const int64_t cpu = peer->Look().cpu_nanoseconds();
+    const auto begun = Clock::now();
+    lane.Call();
+    loop.Run();
+    const double seconds = Seconds(Clock::now() - begun);
+    const auto used = static_cast<double>(peer->Look().cpu_nanoseconds() - cpu);
+    Print(name + ".cpu_us_per_call", used / 1e3 / static_cast<double>(calls));
+    Print(name + ".us_per_call", seconds * 1e6 / static_cast<double>(calls));
+  };
+
+  std::vector<v1::RenewRequest> requests;
+  for (const size_t size : held) {
+    const ClientId client = Peer::Client(size);
+    Digest digest;
+    for (size_t i = 0; i < size; ++i) digest.Add(owner.ids[i]);
+    if (size > 0) owner.List(client, 0, size);
+    v1::RenewRequest request;
+    *request.mutable_client() = owner.Dirty(client).client();
+    request.set_owner_incarnation(owner.incarnation);
+    request.set_sequence_number(owner.NextSequence());
+    request.mutable_requested_term()->set_seconds(kTermSeconds);
+    request.set_held_count(digest.count);
+    request.set_held_hash(digest.hash);
+    requests.push_back(request);
+    if (size > 0) {
+      Print("P3." + std::to_string(size) + ".bytes", static_cast<double>(request.ByteSizeLong()));
+    }
+  }
+  for (int round = 0; round < arguments.rounds; ++round) {
+    measure(&empty, requests[0], "P3.empty");
+    for (size_t i = 1; i < held.size(); ++i) {
+      measure(&owner, requests[i], "P3." + std::to_string(held[i]));
+    }
+  }
+}
+
+}  // namespace dgc::bench
