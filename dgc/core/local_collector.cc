@@ -33,8 +33,11 @@ std::optional<ObjectIndex> LocalCollector::Step(size_t& budget, TimePoint now, u
     ++round_;
     cursor_ = 0;
     end_ = records_->end();
-    begun_ = now;
+    worked_ = {};
+    latest_ = now;
   }
+  worked_ += std::clamp(now - latest_, Duration::zero(), kStepMax);
+  latest_ = now;
   if (phase_ == Phase::kMark) {
     while (budget > 0) {
       Scan(budget);
@@ -54,7 +57,7 @@ std::optional<ObjectIndex> LocalCollector::Step(size_t& budget, TimePoint now, u
   while (phase_ == Phase::kSweep && budget > 0) {
     if (cursor_ == end_) {
       phase_ = Phase::kRest;
-      rest_until_ = now + std::max(interval_, 4 * (now - begun_));
+      rest_until_ = now + std::max(interval_, 4 * worked_);
       ++*rounds;
       return std::nullopt;
     }

@@ -6,7 +6,7 @@
 // everything unmarked is garbage *at that instant*: it is condemned as a whole by one comparison,
 // so no later reference can revive a part of it, and then swept step by step.  A round runs only if
 // a decrement has left an object alive by edges alone, costs O(objects), and is followed by a rest
-// at least as long as local_round_interval and four times the round.
+// at least as long as local_round_interval and four times the time the round took.
 //
 // Thread-compatible; no clock.
 #pragma once
@@ -74,7 +74,10 @@ class LocalCollector {
   uint32_t cursor_ = 0;
   uint32_t end_ = 0;
   std::vector<Grey> grey_;
-  TimePoint begun_{};
+  // How long the round has taken: a longer time between two steps was not spent on it.
+  static constexpr Duration kStepMax = std::chrono::milliseconds(10);
+  Duration worked_{};
+  TimePoint latest_{};
   TimePoint rest_until_ = TimePoint::min();
 };
 
