@@ -255,10 +255,7 @@ void Cluster::ReceiveCopy(Node& to, const Parcel& parcel) {
                        Raw(parcel.ref.transit) % 100'000, target.ok() ? "" : ": gone"));
   }
   if (!target.ok()) {
-    if (Exists(*object) && oracle_.OwnerOf(*object) == to.shadow) {
-      oracle_.Fail(absl::StrCat(oracle_.Describe(*object),
-                                " came home and was not found: ", target.status().ToString()));
-    }
+    if (oracle_.OwnerOf(*object) == to.shadow) oracle_.SaidToBeGone(*object);
     oracle_.CopyArrived(parcel.copy, std::nullopt);
     return;
   }

@@ -41,7 +41,12 @@ void SimulatedNetwork::Send(Packet packet) {
 }
 
 void SimulatedNetwork::Launch(const std::shared_ptr<Packet>& packet, Duration sent) {
-  events_->After(Delay(), [this, packet, sent] { Arrive(packet, sent); });
+  const Duration delay = Delay();
+  if (delay > packet->timeout / 8) {
+    if (delay > packet->timeout) DGC_PROBE("message arrives after its sender gave up");
+    faults_->Between(packet->from, packet->to, sent, sent + std::max(delay, packet->timeout));
+  }
+  events_->After(delay, [this, packet, sent] { Arrive(packet, sent); });
 }
 
 void SimulatedNetwork::Arrive(const std::shared_ptr<Packet>& packet, Duration sent) {
@@ -56,10 +61,6 @@ void SimulatedNetwork::Arrive(const std::shared_ptr<Packet>& packet, Duration se
     link.waiting.push_back(packet);
     faults_->Between(packet->from, packet->to, sent, now + packet->timeout);
     return;
-  }
-  if (now - sent > packet->timeout / 8) {
-    if (now - sent > packet->timeout) DGC_PROBE("message arrives after its sender gave up");
-    faults_->Between(packet->from, packet->to, sent, std::max(now, sent + packet->timeout));
   }
   packet->arrive();
 }

@@ -250,6 +250,19 @@ bool Oracle::LeaseRuns(const Lease& lease, ShadowProcess owner) const {
   return lease.known && CountedSince(owner, lease.accepted_at) < lease.term;
 }
 
+void Oracle::LapsedPerhaps(Lease& lease) {
+  lease.gaps.push_back({lease.accepted_at, events_->now(), lease.term});
+  ++lease.epoch;
+}
+
+// A later expiry stays.
+void Oracle::Extend(Lease& lease, ShadowProcess owner, Duration term) {
+  if (LeaseRuns(lease, owner) && lease.term - CountedSince(owner, lease.accepted_at) > term) return;
+  lease.known = true;
+  lease.accepted_at = events_->now();
+  lease.term = term;
+}
+
 void Oracle::Handled(ShadowProcess owner, const Request& request, const Response& response,
                      uint64_t serial) {
   if (std::holds_alternative<Refusal>(response)) return;
@@ -280,17 +293,9 @@ void Oracle::Handled(ShadowProcess owner, const Request& request, const Response
 void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
                    ShadowProcess owner, uint64_t serial) {
   Lease& lease = LeaseOf(client, owner);
-  const bool ran = LeaseRuns(lease, owner);
-  if (lease.known && !ran) {
-    // It may have lapsed, and this Dirty listed only what it names.
-    lease.gaps.push_back({lease.accepted_at, events_->now(), lease.term});
-    ++lease.epoch;
-  }
-  if (!ran || CountedSince(owner, lease.accepted_at) + response.granted_term >= lease.term) {
-    lease.accepted_at = events_->now();
-    lease.term = response.granted_term;
-  }
-  lease.known = true;
+  // What it does not name may be listed no more.
+  if (lease.known && !LeaseRuns(lease, owner)) LapsedPerhaps(lease);
+  Extend(lease, owner, response.granted_term);
   lease.applied = std::max(lease.applied, request.sequence);
   auto failure = response.failures.begin();
   for (uint32_t i = 0; i < request.rows.size(); ++i) {
@@ -336,23 +341,25 @@ void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, S
     return;
   }
   Lease& lease = LeaseOf(client, owner);
-  if (!LeaseRuns(lease, owner)) {
-    DGC_PROBE("renew arrives after the term, before the lapse");
-  } else if (CountedSince(owner, lease.accepted_at) + response.granted_term < lease.term) {
-    return;
+  // Whether the owner has found both sides to agree: then whatever was listed still is.
+  const bool agreed = response.result == RenewResult::kOk && request.sequence >= lease.applied;
+  const bool ran = LeaseRuns(lease, owner);
+  if (!ran) DGC_PROBE("renew arrives after the term, before the lapse is decided");
+  if (lease.known && !ran && !agreed) LapsedPerhaps(lease);
+  Extend(lease, owner, response.granted_term);
+  if (response.result != RenewResult::kOk) DGC_PROBE("digests differ");
+  if (!agreed || lease.epoch == 0) return;
+  // Only if the two mean what the oracle means: a holder that knows of its lapse has begun anew.
+  std::vector<uint32_t> listed;
+  Digest digest;
+  for (const uint32_t index : At(client).holds) {
+    const Hold& hold = holds_[index];
+    if (!hold.listed || hold.ended || At(hold.object).owner != owner) continue;
+    listed.push_back(index);
+    digest.Add(At(hold.object).id);
   }
-  lease.known = true;
-  lease.accepted_at = events_->now();
-  lease.term = response.granted_term;
-  if (response.result != RenewResult::kOk) {
-    DGC_PROBE("digests differ");
-  } else if (request.sequence >= lease.applied) {
-    // The owner has compared, so whatever was listed still is.
-    for (const uint32_t index : At(client).holds) {
-      Hold& hold = holds_[index];
-      if (hold.listed && At(hold.object).owner == owner) hold.epoch = lease.epoch;
-    }
-  }
+  if (digest != request.held) return;
+  for (const uint32_t index : listed) holds_[index].epoch = lease.epoch;
 }
 
 void Oracle::Heard(const TransitRequest& request, const TransitResponse& response) {
@@ -496,11 +503,18 @@ void Oracle::Lost(ShadowProcess holder, const ObjectId& id) {
     Fail(absl::StrCat(Describe(holder), " was told of the loss of an object that never was"));
     return;
   }
-  if (At(*object).exists) {
-    Fail(absl::StrCat(Describe(holder), " was told that ", Describe(*object),
-                      " is lost, but it lives"));
-  }
+  SaidToBeGone(*object);
   if (const uint32_t index = HoldOf(holder, *object); index != kNone) holds_[index].told = true;
+}
+
+void Oracle::SaidToBeGone(ShadowObject object) {
+  if (!At(object).exists) return;
+  // Found to be garbage, to be reclaimed step by step: no reference to it is accepted any more.
+  DGC_PROBE("told that an object is gone before it is reclaimed");
+  At(object).condemned = true;
+  if (const auto protector = Protector(object); protector.has_value()) {
+    Fail(absl::StrCat("UNSAFE: ", Describe(object), " is said to be gone, although ", *protector));
+  }
 }
 
 void Oracle::CheckAllTold() {

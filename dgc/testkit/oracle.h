@@ -92,6 +92,8 @@ class Oracle {
                uint64_t serial);
   void Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason reason);
   void Lost(ShadowProcess holder, const ObjectId& id);
+  // Somebody was told that the object is gone.
+  void SaidToBeGone(ShadowObject object);
 
   // --- What must be so.
   // The first thing that broke.
@@ -174,6 +176,7 @@ class Oracle {
     std::vector<uint32_t> holds;         // the latest of each process
     std::vector<ShadowCopy> copies;      // under way, or once were
     bool unexported = false;
+    bool condemned = false;  // reported lost before it was reclaimed
     uint32_t mark = 0;
     bool expected = false;
     // Tarjan's numbers; 0 is not visited.
@@ -221,6 +224,8 @@ class Oracle {
   // The time that passed since `from` on the clock of `owner`, its own stops not counted.
   Duration CountedSince(ShadowProcess owner, Duration from) const;
   bool LeaseRuns(const Lease& lease, ShadowProcess owner) const;
+  void LapsedPerhaps(Lease& lease);
+  void Extend(Lease& lease, ShadowProcess owner, Duration term);
   // Whether the protocol protects it now.  If not, checks that there was a cause.
   bool Protected(Hold& hold);
   bool Protected(const Copy& copy, uint64_t held_since);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "dgc/core/probe.h"
 #include "dgc/testkit/oracle.h"
 
@@ -28,6 +29,8 @@ void Oracle::FindExpected() {
     object.expected = false;
     object.index = 0;
     if (!object.exists) continue;
+    if (object.condemned)
+      Fail(absl::StrCat(Describe(ShadowObject{i}), " was reported lost, but lives"));
     const bool held = std::any_of(object.holds.begin(), object.holds.end(), [&](uint32_t index) {
       return !holds_[index].ended && holds_[index].handles > 0;
     });

@@ -1,6 +1,5 @@
 #include "tests/sim/seed_run.h"
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -89,12 +88,11 @@ Plan Draw(uint64_t seed) {
 // How long after the last fault everything has settled: a straggler may still list something for a
 // client that is gone, in a lease of one more term; then limbo; transit leases last two terms at
 // most (the workloads ask for no more); cycles within hosts that hang on each other take a round of
-// the local collector each, and a round that lag has drawn out is followed by a rest in proportion.
+// the local collector each.
 Duration SettleBound(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
-  const bool lag = std::count(plan.nemeses.begin(), plan.nemeses.end(), NemesisKind::kLag) > 0;
   const Duration bound = plan.options.network.straggle_max + 2 * plan.term + lease.limbo +
-                         2 * plan.term + (lag ? 20 : 2) * plan.term + milliseconds(500);
+                         2 * plan.term + 2 * plan.term + milliseconds(500);
   return plan.quotas ? 4 * bound : bound;
 }
 
