@@ -33,8 +33,8 @@
 #include <utility>
 #include <vector>
 
-#include "dgc/core/mutation.h"
 #include "dgc/core/probe.h"
+#include "tests/sim/mutation.h"
 #include "tests/sim/seed_run.h"
 
 namespace dgc::testkit {
