@@ -1,4 +1,6 @@
 // Both halves of the lease strategy, talking to each other over a perfect or a cut network.
+#include <vector>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/strategies/node.h"
@@ -278,6 +280,56 @@ TEST_F(LeaseHolderTest, WhenAllIsDroppedNothingIsLeftInAnyTable) {
     EXPECT_EQ(sizes.clients + sizes.listings + sizes.transits + sizes.held + sizes.pending, 0u);
     EXPECT_EQ(node->process.imports().peers(), 0u);
   }
+}
+
+LeaseOptions FewHandOns() {
+  LeaseOptions options = TestLease();
+  options.hand_ons_max = 2;
+  return options;
+}
+
+TEST_F(LeaseHolderTest, HandOnsThatWaitForOneOwnerAreBounded) {
+  Node carol(3, "", FewHandOns());
+  const Target handle = HeldBy(carol);
+  Cluster cluster({&owner_, &carol});
+  cluster.Sleep(seconds(1));
+  cluster.Cut("host:1");
+  std::vector<absl::StatusCode> codes;
+  for (int i = 0; i < 4; ++i) {
+    codes.push_back(carol.process.Share(handle, {}, {}, carol.now).status().code());
+  }
+  // One is in flight, two wait.
+  EXPECT_EQ(codes, (std::vector<absl::StatusCode>{absl::StatusCode::kOk, absl::StatusCode::kOk,
+                                                  absl::StatusCode::kOk,
+                                                  absl::StatusCode::kResourceExhausted}));
+  cluster.Heal("host:1");
+  cluster.Sleep(seconds(1));
+  EXPECT_TRUE(carol.process.Share(handle, {}, {}, carol.now).ok());
+}
+
+TEST_F(LeaseHolderTest, TokensThatWaitForOneOwnerAreBounded) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  for (size_t i = 0; i < kBatchMax + 10; ++i) alice_.Import(owner_.Share(object));
+  cluster_.Sleep(milliseconds(100));
+  EXPECT_LE(alice_.process.sizes().pending, kBatchMax);
+  cluster_.Heal("host:1");
+  cluster_.Sleep(seconds(15));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u) << "named, or left to their term";
+  alice_.Drop(handle);
+}
+
+TEST_F(LeaseHolderTest, AReferenceThatComesAndGoesWhileTheLineIsDownLeavesNoTrace) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  WireRef bare = alice_.process.Describe(handle);
+  alice_.Drop(handle);
+  for (int i = 0; i < 10000; ++i) alice_.Drop(alice_.Import(bare));
+  EXPECT_LE(alice_.process.sizes().pending, 2u * (2 + 64));
 }
 
 }  // namespace

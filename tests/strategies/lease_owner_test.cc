@@ -422,6 +422,28 @@ TEST_F(LeaseBoundsTest, TransitLeasesPerClientOfStrangersAndInAll) {
   EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
 }
 
+TEST_F(LeaseBoundsTest, DepartedClients) {
+  const Target handle = owner_.Export();
+  for (const ClientId client : {ClientId{5, 1}, ClientId{5, 2}, ClientId{5, 3}}) {
+    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{9}}, owner_.now);
+  }
+  EXPECT_EQ(owner_.process.sizes().departed, 2u);
+  EXPECT_EQ(Dirty({5, 3}, 8, {{IdOf(handle)}}).failures.size(), 1u) << "remembered: stale";
+  EXPECT_TRUE(Dirty({5, 1}, 8, {{IdOf(handle)}}).failures.empty()) << "the oldest is forgotten";
+}
+
+TEST_F(LeaseOwnerTest, AtMost1024DeadlinesAreDecidedPerTick) {
+  for (uint64_t i = 1; i <= 1500; ++i) Dirty({100, i}, 1, {});
+  for (int i = 0; i < 40; ++i) {
+    owner_.now += milliseconds(250);
+    owner_.process.Tick(owner_.now);
+  }
+  EXPECT_EQ(owner_.process.sizes().clients, 1500u - 1024u);
+  EXPECT_EQ(owner_.process.wake_at(), TimePoint::min()) << "the rest is due at once";
+  owner_.process.Tick(owner_.now);
+  EXPECT_EQ(owner_.process.sizes().clients, 0u);
+}
+
 TEST_F(LeaseBoundsTest, InLimboALateRenewalLosesNothing) {
   const ObjectId id = Listed(kAlice, 1);
   owner_.Sleep(seconds(14));
