@@ -79,6 +79,10 @@ void SimulatedNetwork::Clog(NodeIndex from, NodeIndex to, bool clogged) {
   for (const auto& packet : std::exchange(link.waiting, {})) Launch(packet, events_->now());
 }
 
+void SimulatedNetwork::HoldClogged(NodeIndex from, NodeIndex to) {
+  LinkOf(from, to).clogged = false;
+}
+
 void SimulatedNetwork::HealAll() {
   for (NodeIndex from = 0; from < links_.size(); ++from) {
     for (NodeIndex to = 0; to < links_[from].size(); ++to) {

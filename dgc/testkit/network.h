@@ -57,6 +57,9 @@ class SimulatedNetwork {
   void Cut(NodeIndex from, NodeIndex to, bool cut);
   // One direction: what is to arrive waits until it is unclogged.
   void Clog(NodeIndex from, NodeIndex to, bool clogged);
+  // Unclogs for what comes from now on; what waits goes on waiting for ReleaseHeld().
+  void HoldClogged(NodeIndex from, NodeIndex to);
+  void ReleaseHeld(NodeIndex from, NodeIndex to) { Clog(from, to, false); }
   void HealAll();
 
  private:

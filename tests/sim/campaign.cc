@@ -3,10 +3,12 @@
 //     campaign --seeds 20000 --jobs 2 [--first 1]    these seeds, and those of --also FILE first
 //     campaign --seed 4711 [--verbose]               replays one; --verbose prints every event
 //     campaign --fresh 200                           so many seeds drawn from the clock; prints them
-//     campaign --mutation "NAME" ...                 with that deliberate defect (see --mutations)
+//     campaign_mutated --mutation "NAME" ...         with that deliberate defect (see --mutations)
+//     campaign_mutated --score --seeds 4000          with each of them in turn, until it is noticed
 //
 // Prints a line per failing seed: seed, step, what broke and the command that replays it.  Exits 0 if no seed failed and,
-// with --probes, every probe was hit.  With --until-failure it stops at the first one.
+// with --probes, every probe was hit.  With --until-failure it stops at the first one; with
+// --expect-failure that is what is wanted.
 //
 // Each worker is a process of its own: a broken invariant aborts it, which is a failure of the seed it was at, and the
 // others go on.  What they share is one page of counters.
@@ -54,7 +56,10 @@ struct Options {
   bool verbose = false;
   bool probes = false;
   bool until_failure = false;
+  bool expect_failure = false;
   bool list_mutations = false;
+  bool score = false;
+  bool quiet = false;
   std::string mutation;
   std::string also;
 };
@@ -64,6 +69,7 @@ struct Shared {
   std::atomic<uint64_t> next{0};
   std::atomic<uint64_t> done{0};
   std::atomic<uint64_t> failed{0};
+  std::atomic<uint64_t> first_failed{0};
   std::atomic<uint64_t> steps{0};
   std::atomic<uint64_t> reclaims{0};
   std::atomic<uint64_t> excused{0};
@@ -81,6 +87,7 @@ std::string Replay(const Options& options, uint64_t seed) {
 }
 
 void PrintFailure(const Options& options, uint64_t seed, const SeedResult& result) {
+  if (options.quiet) return;
   std::printf("FAILED seed %llu step %llu: %s [%s]; replay: %s --verbose\n",
               static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.steps),
               result.failure->c_str(), result.composition.c_str(), Replay(options, seed).c_str());
@@ -122,19 +129,19 @@ bool Activate(const std::string& mutation) {
   return simulation::ActivateMutation(mutation.c_str());
 }
 
-void PrintMutations() {
+std::vector<std::string> Mutations() {
   std::vector<std::string> names;
   for (auto* site = simulation::mutation_sites; site != nullptr; site = site->next) {
     names.emplace_back(site->name);
   }
   std::sort(names.begin(), names.end());
-  for (const std::string& name : names) std::printf("%s\n", name.c_str());
+  return names;
 }
 #else
 void AddProbes(Shared*) {}
 bool PrintProbes(const Shared&) { return true; }
 bool Activate(const std::string& mutation) { return mutation.empty(); }
-void PrintMutations() {}
+std::vector<std::string> Mutations() { return {}; }
 #endif
 
 void Work(const Options& options, const std::vector<uint64_t>& seeds, size_t job, Shared* shared) {
@@ -145,7 +152,7 @@ void Work(const Options& options, const std::vector<uint64_t>& seeds, size_t job
     alarm(kStuckSeconds);
     const SeedResult result = RunSeed(seeds[place], nullptr);
     if (result.failure.has_value()) {
-      ++shared->failed;
+      if (shared->failed++ == 0) shared->first_failed = seeds[place];
       PrintFailure(options, seeds[place], result);
     }
     shared->steps += result.steps;
@@ -170,6 +177,13 @@ class Campaign {
     shared_ = new (memory) Shared;
   }
 
+  ~Campaign() { munmap(shared_, sizeof(Shared)); }
+  Campaign(const Campaign&) = delete;
+  Campaign& operator=(const Campaign&) = delete;
+
+  const Shared& shared() const { return *shared_; }
+
+  // Returns the exit status.
   int Run() {
     began_ = std::chrono::steady_clock::now();
     sigset_t child_ended;
@@ -191,9 +205,9 @@ class Campaign {
       workers_.erase(worker);
       if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
       Died(job, status);
-      Spawn(job);
+      if (!options_.until_failure) Spawn(job);
     }
-    return Report();
+    return options_.quiet ? 0 : Report();
   }
 
  private:
@@ -217,6 +231,7 @@ class Campaign {
   }
 
   void PrintProgress() {
+    if (options_.quiet) return;
     const uint64_t done = shared_->done;
     std::fprintf(stderr, "campaign: %llu of %zu seeds, %llu failed, %.0f seeds/s\n",
                  static_cast<unsigned long long>(done), seeds_.size(),
@@ -233,7 +248,7 @@ class Campaign {
                          ? std::string("the process died: ") + strsignal(WTERMSIG(status))
                          : "the process died";
     result.composition = "see above for what it said";
-    ++shared_->failed;
+    if (shared_->failed++ == 0) shared_->first_failed = seeds_[place - 1];
     ++shared_->done;
     PrintFailure(options_, seeds_[place - 1], result);
   }
@@ -254,7 +269,7 @@ class Campaign {
         static_cast<double>(done) / seconds / static_cast<double>(options_.jobs),
         Per(shared_->steps), Per(shared_->requests), Per(shared_->reclaims), Per(shared_->excused));
     if (!all_hit) std::printf("campaign: a probe was never hit\n");
-    return failed == 0 && all_hit ? 0 : 1;
+    return (failed > 0) == options_.expect_failure && all_hit ? 0 : 1;
   }
 
   double Per(uint64_t count) const {
@@ -298,13 +313,37 @@ int Replay(const Options& options) {
   return 0;
 }
 
+// Every mutation against the same seeds.  Returns 1 if one survives.
+int Score(Options options, const std::vector<uint64_t>& seeds) {
+  options.quiet = options.until_failure = true;
+  const std::vector<std::string> names = Mutations();
+  size_t killed = 0;
+  for (const std::string& name : names) {
+    Activate(name);
+    options.mutation = name;
+    Campaign campaign(options, seeds);
+    campaign.Run();
+    if (campaign.shared().failed > 0) {
+      ++killed;
+      std::printf("killed    %-55s by seed %llu, after %llu\n", name.c_str(),
+                  static_cast<unsigned long long>(campaign.shared().first_failed.load()),
+                  static_cast<unsigned long long>(campaign.shared().done.load()));
+    } else {
+      std::printf("SURVIVES  %-55s %zu seeds\n", name.c_str(), seeds.size());
+    }
+    std::fflush(stdout);
+  }
+  std::printf("mutations: %zu of %zu killed\n", killed, names.size());
+  return killed == names.size() ? 0 : 1;
+}
+
 int Main(Options options) {
   if (!Activate(options.mutation)) {
     std::fprintf(stderr, "no mutation \"%s\" in this build\n", options.mutation.c_str());
     return 2;
   }
   if (options.list_mutations) {
-    PrintMutations();
+    for (const std::string& name : Mutations()) std::printf("%s\n", name.c_str());
     return 0;
   }
   if (options.seed >= 0) return Replay(options);
@@ -321,13 +360,15 @@ int Main(Options options) {
                 static_cast<unsigned long long>(first + options.fresh - 1));
     for (uint64_t i = 0; i < options.fresh; ++i) seeds.push_back(first + i);
   }
+  if (options.score) return Score(options, seeds);
   return Campaign(options, std::move(seeds)).Run();
 }
 
 int Usage() {
   std::fprintf(stderr,
                "usage: campaign [--first F] [--seeds N] [--fresh N] [--also FILE] [--jobs J]\n"
-               "                [--probes] [--until-failure] [--mutation NAME]\n"
+               "                [--probes] [--until-failure | --expect-failure]\n"
+               "                [--mutation NAME | --score]\n"
                "       campaign --seed N [--verbose] [--mutation NAME]\n"
                "       campaign --mutations\n");
   return 2;
@@ -342,6 +383,10 @@ bool Parse(int argc, char** argv, Options* options) {
       options->probes = true;
     } else if (name == "--until-failure") {
       options->until_failure = true;
+    } else if (name == "--expect-failure") {
+      options->until_failure = options->expect_failure = true;
+    } else if (name == "--score") {
+      options->score = true;
     } else if (name == "--mutations") {
       options->list_mutations = true;
     } else if (i + 1 == argc) {

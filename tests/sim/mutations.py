@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""The deliberate defects, and how they get into a copy of the source.
+
+    tests/sim/mutations.py SOURCE_ROOT OUTPUT_ROOT    writes the copies
+    tests/sim/mutations.py --check SOURCE_ROOT        exits 1 if one no longer applies
+
+Each entry of MUTATIONS is a name, a file, a piece of its text, and what is to
+stand there instead of the part between << and >>.  The piece must occur exactly once;
+white space counts as one space.  If the part ends with ; or } it is
+a statement, otherwise an expression.  The pure layers are copied with all the defects in, each
+behind a switch (mutation.h), so one build serves for all of them.
+
+Change the source freely; if a piece no longer applies, --check (a test) says which
+one, and the others still work.
+"""
+
+import os
+import re
+import sys
+
+OWNER = "dgc/strategies/lease/owner.cc"
+HOLDER = "dgc/strategies/lease/holder.cc"
+OBJECTS = "dgc/core/object_table.cc"
+COLLECTOR = "dgc/core/local_collector.cc"
+PROCESS = "dgc/core/process.cc"
+
+MUTATIONS = [
+    # --- The owner: leases.
+    ("owner: expiry ignores renewal", OWNER,
+     "if (<<client.deadline > now>>) { leases_.Add", "false"),
+    ("owner: a renewal does not extend", OWNER,
+     "<<Extend(*client, response.granted_term);>> ++context_.counters->leases_renewed; if", ""),
+    ("owner: a dirty does not extend", OWNER,
+     "<<Extend(*client, response.granted_term);>> ++context_.counters->leases_renewed; for", ""),
+    ("owner: a late request shortens the lease", OWNER,
+     "client.deadline = <<std::max(client.deadline, clock_.lease_now() + term)>>; client.term",
+     "clock_.lease_now() + term"),
+    ("owner: a lapse in limbo at once", OWNER,
+     "client.deadline = now + <<options_.limbo>>;", "Duration::zero()"),
+    ("owner: limbo never ends", OWNER,
+     "client.deadline = now + options_.limbo; <<leases_.Add(client.deadline, *key);>>", ""),
+    ("owner: a deadline is taken for its successor's", OWNER,
+     "if (<<client.serial != key->serial>>) continue;", "client.serial == 0"),
+    ("owner: a lapse leaves the listings", OWNER,
+     "<<reaping_.push_back({std::move(client.listings), 0, why});>>", ""),
+    ("owner: the brake never grips", OWNER, "if (<<!MassExpiry()>>) return false;", "true"),
+    ("owner: the brake forgets whom it held", OWNER,
+     "for (const LeaseKey& key : deferred_) <<leases_.Add(now, key);>>", ""),
+    ("owner: an unknown client renews", OWNER,
+     "if (client == nullptr) return RenewResponse{.result = <<RenewResult::kUnknownClient>>",
+     "RenewResult::kOk"),
+    ("lease clock: own pauses count", "dgc/core/lease_clock.h",
+     "lease_now_ += <<std::min(step, step_max_)>>;", "step"),
+    ("deadlines: due a little early", "dgc/core/deadline_queue.h",
+     "heap_.front().deadline > <<now>>) return", "now + std::chrono::milliseconds(20)"),
+    # --- The owner: numbers.
+    ("owner: a stale dirty is accepted", OWNER, "if (<<sequence <= client.watermark>>) {", "false"),
+    ("owner: who returns has no watermark", OWNER,
+     "client.watermark = <<it->second.watermark>>; client.latest", "SequenceNumber{}"),
+    ("owner: a second dirty does not raise the number", OWNER,
+     "} else if (*listed < sequence) { *listed = <<sequence>>;", "*listed"),
+    ("owner: a clean ignores the number", OWNER,
+     "if (<<*listed < sequence>>) { client.listings.Erase", "true"),
+    ("owner: a clean leaves no watermark", OWNER,
+     "client->watermark = std::max(client->watermark, <<request.sequence>>);",
+     "SequenceNumber{}"),
+    ("owner: a late goodbye is carried out", OWNER,
+     "if (<<request.sequence <= client.latest>>) {", "false"),
+    ("owner: a dirty is not the latest request", OWNER,
+     "client->latest = std::max(client->latest, <<request.sequence>>); response.notices",
+     "SequenceNumber{}"),
+    # --- The owner: digests and re-listing.
+    ("owner: digests never differ", OWNER, "<<request.held != client->held>>", "false"),
+    ("owner: compares with an old digest", OWNER, "<<request.sequence >= client->latest>> &&",
+     "true"),
+    ("owner: a clean leaves the digest", OWNER,
+     "client.listings.Erase(*object); <<client.held.Remove(row.id);>>", ""),
+    ("owner: a clean leaves the hold", OWNER,
+     "<<context_.objects->Unhold(*object, ReclaimReason::kClean);>> return;", ""),
+    ("owner: a re-listing removes nothing", OWNER,
+     "if (<<sequence >= request.complete_from>>) return false;", "true"),
+    ("owner: a re-listing removes too much", OWNER,
+     "if (<<sequence >= request.complete_from>>) return false;",
+     "sequence >= request.sequence"),
+    ("owner: a late re-listing is carried out", OWNER,
+     "if (Raw(request.complete_from) != 0 && <<request.sequence > client->latest>>) {", "true"),
+    # --- The owner: transit leases.
+    ("owner: a dirty does not use up the token", OWNER,
+     "<<Consume(*object, row.transit);>> return std::nullopt;", ""),
+    ("owner: a stale dirty uses up the token", OWNER,
+     "++context_.counters->late_calls; <<return Failure{.reason = FailureReason::kStale};>>",
+     "Consume(*object, row.transit); return Failure{.reason = FailureReason::kStale};"),
+    ("owner: a reference that came home keeps its transit lease", OWNER,
+     "<<Consume(object, transit);>>", ""),
+    ("owner: a transit lease cannot be extended", OWNER,
+     "it->second.deadline = <<std::max(it->second.deadline, deadline)>>;", "it->second.deadline"),
+    ("owner: a transit lease ends early", OWNER,
+     "const TimePoint deadline = clock_.lease_now() + <<term>>;", "term * 9 / 10"),
+    ("owner: a transit lease never ends", OWNER,
+     "<<transit_deadlines_.Add(deadline, key);>>", ""),
+    ("owner: a transit lease holds nothing", OWNER,
+     "<<context_.objects->Hold(object);>> transit_deadlines_", ""),
+    # --- The holder: listing and cleaning.
+    ("holder: an import does not stop the clean", HOLDER,
+     "if (fresh || <<state.phase == Phase::kToClean>>)", "false"),
+    ("holder: a second token is forgotten", HOLDER,
+     "<<AddToken(session, {record.id, transit}, at);>>", ""),
+    ("holder: a failed request loses its tokens", HOLDER,
+     "for (const ExtraToken& token : session.op_tokens) <<AddToken(session, token, now);>>", ""),
+    ("holder: an answer takes the new copy's token", HOLDER,
+     "if (<<state.phase != Phase::kToList>>) state.transit = {};", "true"),
+    ("holder: what is stale is not numbered anew", HOLDER,
+     "failure->reason == FailureReason::kStale) { <<ToList(session, import, now);>>", ""),
+    ("holder: imported again during the clean, not listed", HOLDER,
+     "Forget(session, import); } else { <<ToList(session, import, now);>> } } if (session.to_list",
+     "At(import).phase = Phase::kListed;"),
+    ("holder: a failed dirty is not repeated", HOLDER,
+     "if (session.goodbye) { ToClean(session, import, now); } else { "
+     "<<ToList(session, import, now);>> } } else if", ""),
+    ("holder: a failed clean is not repeated", HOLDER,
+     "if (used && !session.goodbye) { ToList(session, import, now); } else { "
+     "<<ToClean(session, import, now);>>", ""),
+    # --- The holder: leases.
+    ("holder: renews too late", HOLDER,
+     "session.renew_at = session.sent + <<term / 2>> - term", "term + term / 4"),
+    ("holder: a failed renewal is not repeated", HOLDER,
+     "if (<<session.op == Op::kRenew>>) session.renew_at = now;", "false"),
+    ("holder: does not re-list after a lapse", HOLDER,
+     "if (response.result == RenewResult::kUnknownClient) { <<Relist(peer, session, now);>>",
+     "Granted(session, session.term);"),
+    ("holder: ignores that digests differ", HOLDER,
+     "if (<<response.result == RenewResult::kDiffers>>) Relist", "false"),
+    ("holder: a re-listing lists nothing", HOLDER,
+     "if (<<At(import).phase == Phase::kListed>>) ToList(session, import, now);", "false"),
+    ("holder: a re-listing is never complete", HOLDER,
+     "if (<<last>>) request.complete_from = session.relist_from;", "false"),
+    ("holder: every chunk starts the re-listing anew", HOLDER,
+     "if (<<Raw(session.relist_from) == 0>>) session.relist_from = session.op_sequence;", "true"),
+    ("holder: sends a digest it is not sure of", HOLDER,
+     "const bool sure = <<!session.unsure>> ||", "true"),
+    ("holder: loses in silence", HOLDER,
+     "<<context_.outputs->lost.push_back( "
+     "{import, record.lost, failure.reclaim_reason, failure.reclaimed_ago});>>", ""),
+    ("holder: takes a restart for a failure", HOLDER,
+     "if (<<refusal.code == Refusal::Code::kWrongIncarnation>>) { OwnerGone", "false"),
+    # --- The holder: hand-ons and goodbye.
+    ("holder: a hand-on does not keep the import", HOLDER,
+     "<<++record.uses;>> session.hand_ons.push_back({import, token, term});",
+     "++record.uses; context_.drop(import, now);"),
+    ("holder: a hand-on keeps the import for ever", HOLDER,
+     "for (const HandOn& hand_on : hand_ons) <<context_.drop(hand_on.import, now);>>", ""),
+    ("holder: a hand-on counts as declared though it failed", HOLDER,
+     "<<session.hand_ons.insert(session.hand_ons.begin(), session.op_hand_ons.begin(), "
+     "session.op_hand_ons.end()); session.op_hand_ons.clear();>>", ""),
+    ("holder: goodbye before the hand-ons", HOLDER,
+     "if (session.goodbye) { if (<<!session.hand_ons.empty()>>) return Op::kTransit;", "false"),
+    # --- Objects.
+    ("objects: no second look before the reclaim", OBJECTS,
+     "} else if (<<!record.rooted() && record.local_in == 0>> && !collector_.condemned", "true"),
+    ("objects: what is condemned can be found", OBJECTS,
+     "if (it == by_id_.end() || <<!Alive(ObjectIndex{*it})>>) return std::nullopt; return",
+     "Get(ObjectIndex{*it}).state != State::kLive"),
+    ("objects: a reclaim forgets the edges to others", OBJECTS,
+     "<<dropped->push_back(to.import());>>", ""),
+    ("objects: no cascade", OBJECTS,
+     "<<AfterDecrement(to.object(), ReclaimReason::kCascade);>>", ""),
+    ("objects: a name does not keep", OBJECTS,
+     "<<Pin(object);>> names_.emplace", ""),
+    ("objects: binding anew keeps the old object", OBJECTS,
+     "Pin(object); <<Unpin(std::exchange(it->second, object));>>", "it->second = object;"),
+    ("collector: a new pin is not seen", OBJECTS,
+     "++At(object).pins; <<collector_.Shade(Raw(object));>>", ""),
+    ("collector: a new hold is not seen", OBJECTS,
+     "++At(object).remote_holds; <<collector_.Shade(Raw(object));>>", ""),
+    ("collector: a new edge is not seen", OBJECTS,
+     "++At(to.object()).local_in; <<collector_.Shade(Raw(to.object()));>>", ""),
+    ("collector: a new object is not marked", OBJECTS, "<<collector_.Born(record);>>", ""),
+    ("collector: suspects nothing", OBJECTS, "<<collector_.Suspect();>>", ""),
+    ("collector: holds are no roots", COLLECTOR,
+     "record.state == ObjectRecord::State::kLive && <<record.rooted()>>) Shade", "record.pins != 0"),
+    ("collector: a scan skips the first edge", COLLECTOR,
+     "if (<<left == 0>>) {", "left <= 1"),
+    ("process: an edge does not keep", PROCESS,
+     "if (status.ok() && to.is_import()) <<++imports_[to.import()].uses;>> return status;", ""),
+    ("process: an edge taken away still keeps", PROCESS,
+     "if (status.ok() && to.is_import()) <<DropImport(to.import(), now);>>", ""),
+]
+
+HEADER = '#include "tests/sim/mutation.h"\n'
+
+
+def pattern(piece):
+    """The piece as a regular expression: white space is any white space, groups are the parts."""
+    before, rest = piece.split("<<")
+    part, after = rest.split(">>")
+
+    def loose(text):
+        return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text))
+
+    return re.compile(f"({loose(before)})({loose(part)})({loose(after)})")
+
+
+def switched(name, good, bad):
+    if good.endswith((";", "}")):
+        return f'{{ if (DGC_MUTATED("{name}")) {{ {bad} }} else {{ {good} }} }}'
+    return f'(DGC_MUTATED("{name}") ? ({bad}) : ({good}))'
+
+
+def mutate(texts):
+    """{path: text} with all mutations in, and the list of those that do not apply."""
+    stale = []
+    edits = {path: [] for path in texts}
+    for name, path, piece, bad in MUTATIONS:
+        found = list(pattern(piece).finditer(texts[path]))
+        if len(found) == 1:
+            edits[path].append((found[0].start(2), found[0].end(2), name, bad))
+        else:
+            stale.append(f"{path}: \"{name}\" applies {len(found)} times, not once")
+    result = {}
+    for path, text in texts.items():
+        pieces = {}
+        for begin, end, name, bad in edits[path]:
+            pieces.setdefault((begin, end), []).append((name, bad))
+        for (begin, end), defects in sorted(pieces.items(), reverse=True):
+            replacement = text[begin:end]
+            for name, bad in defects:
+                replacement = switched(name, replacement, bad)
+            text = text[:begin] + replacement + text[end:]
+        include = text.find("#include")
+        if pieces:
+            text = text[:include] + HEADER + text[include:]
+        result[path] = text
+    return result, stale
+
+
+def pure_files(root):
+    """The paths of all sources of the pure layers."""
+    for folder in ("dgc/core", "dgc/strategies"):
+        for where, _, names in os.walk(os.path.join(root, folder)):
+            for name in names:
+                if name.endswith((".h", ".cc")):
+                    yield os.path.relpath(os.path.join(where, name), root)
+
+
+def write_if_changed(path, text):
+    """Leaves the time of what is as it should be, so that it is not compiled again."""
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def main():
+    check = sys.argv[1] == "--check"
+    root = sys.argv[2] if check else sys.argv[1]
+    texts = {}
+    for path in sorted(pure_files(root)):
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            texts[path] = file.read()
+    names = [name for name, _, _, _ in MUTATIONS]
+    assert len(set(names)) == len(names), "two mutations have the same name"
+    mutated, stale = mutate(texts)
+    if check:
+        for line in stale:
+            print(line)
+        print(f"{len(MUTATIONS)} mutations, {len(stale)} do not apply")
+        return 1 if stale else 0
+    for path, text in mutated.items():
+        write_if_changed(os.path.join(sys.argv[2], path), text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
