@@ -48,10 +48,17 @@ class Process:
     def reap(self, timeout):
         """Waits; kills what has not ended by then.  Returns the exit status."""
         try:
-            return self.child.wait(timeout)
+            status = self.child.wait(timeout)
         except subprocess.TimeoutExpired:
             self.child.kill()
-            return self.child.wait()
+            status = self.child.wait()
+        self.close()
+        return status
+
+    def close(self):
+        for stream in (self.child.stdin, self.child.stdout):
+            if stream:
+                stream.close()
 
     def rss_bytes(self):
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
@@ -83,12 +90,20 @@ class Host(Process):
             raise ClusterError(f"{self.name} did not start: {self.last_words()}")
         self.address, self.metrics = fields["address"], fields["metrics"]
 
+    def close(self):
+        super().close()
+        if self._events:
+            self._events.close()
+
     def scrape(self):
         """{series: value} of its /metrics."""
         connection = http.client.HTTPConnection(self.metrics, timeout=10)
         try:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            raise ClusterError(f"{self.name} (pid {self.pid}) does not serve its metrics: "
+                               f"{error!r}") from None
         finally:
             connection.close()
         return parse_metrics(text)
@@ -136,6 +151,10 @@ class Client(Process):
             else:
                 self._answers.put(line)
         self._answers.put(None)
+
+    def close(self):
+        self._reader.join()
+        super().close()
 
     def tell(self, line):
         """Sends a command whose answer is fetched later."""

@@ -130,19 +130,16 @@ class Demo:
                  f"{len(self.held)} clients take the references")
         for holder in self.held:
             cluster.start_client(holder)
+        wires = [loader.ask(f"give {root.node} 60") for root in self.plan.roots]
+        loader.ask("settle 300", timeout=330)
         for holder, numbers in self.held.items():
             for number in numbers:
-                self.hand_on(loader, str(self.plan.roots[number].node), holder, f"r{number}", 60)
+                cluster.clients[holder].ask(f"take r{number} {wires[number]}")
         for holder in self.held:
             cluster.clients[holder].ask("settle 60", timeout=90)
-        loader.ask("settle 300", timeout=330)
         began = time.monotonic()
         cluster.depart("loader")
         return began
-
-    def hand_on(self, giver, name, taker, new_name, seconds):
-        wire = giver.ask(f"give {name} {seconds}")
-        self.cluster.clients[taker].ask(f"take {new_name} {wire}")
 
     # --- Comparing.
 

@@ -19,6 +19,8 @@ constexpr size_t kRefBytes = 96;
 constexpr int kEdgesInCreateMax = 65536;
 constexpr size_t kHostsMax = 256;
 constexpr int64_t kProgressMillis = 250;
+// How long owners may take to answer.
+constexpr std::chrono::seconds kSettleTerm{60};
 
 int64_t MillisNow() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -28,7 +30,7 @@ int64_t MillisNow() {
 
 }  // namespace
 
-// One call in flight; deletes itself when it is over.
+// One call, until it is over.
 template <typename Request, typename Response>
 struct Loader::Call {
   grpc::ClientContext context;
@@ -77,10 +79,12 @@ absl::Status Loader::Load(GraphReader* reader) {
   for (Host& host : hosts_) {
     if (const absl::Status status = Flush(&host); !status.ok()) return status;
   }
+  if (const absl::Status status = SendReady(); !status.ok()) return status;
   if (const absl::Status status = Await(1); !status.ok()) return status;
   for (Host& host : hosts_) {
     if (const absl::Status status = LinkLater(&host); !status.ok()) return status;
   }
+  if (const absl::Status status = SendReady(); !status.ok()) return status;
   return Await(1);
 }
 
@@ -116,8 +120,7 @@ absl::Status Loader::Add(Node* node, GraphReader* reader) {
 
 absl::Status Loader::Flush(Host* host) {
   if (host->nodes.empty()) return absl::OkStatus();
-  if (const absl::Status status = Await(options_.in_flight_max); !status.ok()) return status;
-  auto call = std::make_unique<Call<objects::v1::CreateRequest, objects::v1::CreateResponse>>();
+  auto call = std::make_shared<Call<objects::v1::CreateRequest, objects::v1::CreateResponse>>();
   call->request = std::move(host->filling);
   call->nodes = std::move(host->nodes);
   host->filling.Clear();
@@ -136,17 +139,27 @@ absl::Status Loader::Flush(Host* host) {
   }
   host->edges.clear();
   host->bytes = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    ++in_flight_;
-  }
   holder_.Identify(&call->context);
-  auto* const raw = call.release();
-  host->stub->async()->Create(&raw->context, &raw->request, &raw->response,
-                              [this, raw](const grpc::Status& status) {
-                                OnCreated(raw->nodes, status, raw->response);
-                                delete raw;
-                              });
+  ready_.push_back([this, stub = host->stub.get(), call] {
+    stub->async()->Create(&call->context, &call->request, &call->response,
+                          [this, call](const grpc::Status& status) {
+                            OnCreated(call->nodes, status, call->response);
+                          });
+  });
+  return ready_.size() < options_.ready_max ? absl::OkStatus() : SendReady();
+}
+
+absl::Status Loader::SendReady() {
+  if (!holder_.Settle(kSettleTerm)) return absl::UnavailableError("the hosts do not answer");
+  for (const std::function<void()>& send : ready_) {
+    if (const absl::Status status = Await(options_.in_flight_max); !status.ok()) return status;
+    {
+      absl::MutexLock lock(&mutex_);
+      ++in_flight_;
+    }
+    send();
+  }
+  ready_.clear();
   Progress();
   return absl::OkStatus();
 }
@@ -178,6 +191,7 @@ void Loader::OnCreated(const std::vector<uint32_t>& nodes, const grpc::Status& s
 absl::Status Loader::WriteRest(Host* host, uint32_t node, uint64_t offset, uint64_t bytes,
                                GraphReader* reader) {
   if (const absl::Status status = Flush(host); !status.ok()) return status;
+  if (const absl::Status status = SendReady(); !status.ok()) return status;
   if (const absl::Status status = Await(1); !status.ok()) return status;
   const dgc::Ref object = Get(node);
   objects::v1::WriteRequest request;
@@ -202,8 +216,7 @@ absl::Status Loader::WriteRest(Host* host, uint32_t node, uint64_t offset, uint6
 absl::Status Loader::LinkLater(Host* host) {
   size_t next = 0;
   while (next < host->later.size()) {
-    if (const absl::Status status = Await(options_.in_flight_max); !status.ok()) return status;
-    auto call = std::make_unique<Call<objects::v1::LinkRequest, objects::v1::LinkResponse>>();
+    auto call = std::make_shared<Call<objects::v1::LinkRequest, objects::v1::LinkResponse>>();
     for (int i = 0; i < kLinksPerCall && next < host->later.size(); ++i, ++next) {
       const auto [from, to] = host->later[next];
       if (!Get(to)) {
@@ -215,21 +228,16 @@ absl::Status Loader::LinkLater(Host* host) {
       if (!status.ok()) return status;
     }
     linked_later_ += static_cast<uint64_t>(call->request.from_size());
-    {
-      absl::MutexLock lock(&mutex_);
-      ++in_flight_;
-    }
-    auto* const raw = call.release();
-    holder_.Identify(&raw->context);
-    host->stub->async()->Link(&raw->context, &raw->request, &raw->response,
-                              [this, raw](const grpc::Status& status) {
-                                {
-                                  absl::MutexLock lock(&mutex_);
-                                  Finished(dgc::FromGrpc(status));
-                                }
-                                delete raw;
-                              });
-    Progress();
+    holder_.Identify(&call->context);
+    ready_.push_back([this, stub = host->stub.get(), call] {
+      stub->async()->Link(&call->context, &call->request, &call->response,
+                          [this, call](const grpc::Status& status) {
+                            absl::MutexLock lock(&mutex_);
+                            Finished(dgc::FromGrpc(status));
+                          });
+    });
+    if (ready_.size() < options_.ready_max) continue;
+    if (const absl::Status status = SendReady(); !status.ok()) return status;
   }
   host->later.clear();
   return absl::OkStatus();
@@ -248,7 +256,7 @@ absl::Status Loader::Refer(const Host* host, uint32_t node, dgc::v1::Ref* into) 
     if (status.code() != absl::StatusCode::kResourceExhausted || attempt == kAttempts) {
       return status;
     }
-    holder_.Settle(std::chrono::seconds(1));  // Too many being handed on at once.
+    holder_.Settle(std::chrono::seconds(1));  // Too many are being handed on at once.
   }
 }
 

@@ -32,6 +32,8 @@ struct LoaderOptions {
   size_t batch_bytes = 1 << 20;
   // Calls in flight, over all hosts.
   int in_flight_max = 6;
+  // How many batches are gathered before they are sent.
+  size_t ready_max = 4;
   // The largest piece of payload in one call; a longer payload follows in pieces.
   size_t payload_piece_bytes = 1 << 20;
   // Called now and then with what has been done so far.
@@ -72,7 +74,10 @@ class Loader {
   struct Call;
 
   absl::Status Add(Node* node, GraphReader* reader);
+  // Makes the batch of a host ready to be sent.
   absl::Status Flush(Host* host);
+  // Sends what is ready, once the owners know of all references in it.
+  absl::Status SendReady();
   absl::Status WriteRest(Host* host, uint32_t node, uint64_t offset, uint64_t bytes,
                          GraphReader* reader);
   absl::Status LinkLater(Host* host);
@@ -89,6 +94,8 @@ class Loader {
   dgc::Holder& holder_;
   const LoaderOptions options_;
   std::deque<Host> hosts_;
+  // Calls that are ready to be made.
+  std::vector<std::function<void()>> ready_;
   // Which host each node is on.
   std::vector<uint8_t> placed_;
   uint64_t edges_ = 0;

@@ -23,6 +23,7 @@ grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const abs
 
 // The same error, with where in the request it arose.
 absl::Status At(const absl::Status& status, const std::string& where) {
+  if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat(where, ": ", status.message()));
 }
 
@@ -128,13 +129,13 @@ absl::Status ObjectServiceImpl::DoCreate(const grpc::ServerContextBase* context,
   absl::Status status;
   for (const NewObject& object : request.objects()) {
     absl::StatusOr<dgc::Ref> one = CreateOne(object);
-    if (one.ok()) {
-      created.push_back(*std::move(one));
-      status = owner_.Share(created.back(), context, response->add_objects());
-    } else {
-      status = At(one.status(), absl::StrCat("objects[", created.size(), "]"));
-    }
+    status = At(one.status(), absl::StrCat("objects[", created.size(), "]"));
     if (!status.ok()) break;
+    created.push_back(*std::move(one));
+  }
+  // Not before all are there: what was shared would linger until its transit lease ends.
+  for (size_t i = 0; status.ok() && i < created.size(); ++i) {
+    status = owner_.Share(created[i], context, response->add_objects());
   }
   if (!status.ok()) {
     // All or nothing.

@@ -1,0 +1,278 @@
+#!/usr/bin/python3
+"""The main job, run whole: deploy/local/demo.py on real processes, with right and wrong clusters."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
+
+from graph import place  # noqa: E402  (the path comes first)
+from repositories import git, make_repository  # noqa: E402
+
+DEMO = os.path.join(ROOT, "deploy", "local", "demo.py")
+BUILD = os.environ.get("LEASEHOLD_BUILD_DIR", os.path.join(ROOT, "build", "release"))
+
+# Stands in for graph_client and passes lines on, with a twist on `drop`.
+WRAPPER = """#!/usr/bin/python3
+import subprocess, sys, threading
+real = subprocess.Popen([{real!r}] + sys.argv[1:], stdin=subprocess.PIPE, text=True, bufsize=1)
+for line in sys.stdin:
+    if line.startswith("drop "):
+        {twist}
+    real.stdin.write(line)
+    real.stdin.flush()
+real.stdin.close()
+sys.exit(real.wait())
+"""
+
+
+def alive(pid):
+    """Whether a process runs; a zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class DemoTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.json = os.path.join(self.folder, "result.json")
+
+    def command(self, *options, build=BUILD):
+        return [DEMO, "--build", build, "--term", "1.5", "--json", self.json, *options]
+
+    def run_demo(self, *options, build=BUILD):
+        """(exit status, what it said, the result or None)."""
+        done = subprocess.run(self.command(*options, build=build), capture_output=True, text=True,
+                              timeout=300, check=False)
+        said = done.stdout + done.stderr
+        for pid in re.findall(r"pid (\d+)", said):
+            self.assertFalse(alive(pid), f"process {pid} was left behind:\n{said}")
+        result = None
+        if os.path.exists(self.json):
+            with open(self.json, encoding="utf-8") as file:
+                result = json.load(file)
+        return done.returncode, said, result
+
+    def expect_agreement(self, *options):
+        status, said, result = self.run_demo(*options)
+        self.assertEqual(status, 0, said)
+        self.assertTrue(result["ok"])
+        self.assertEqual([step["step"] for step in result["steps"]], [1, 2, 3, 4, 5, 6])
+        for step in result["steps"]:
+            self.assertEqual((step["live"], step["missing"], step["extra"]),
+                             (step["expected"], 0, 0), said)
+        self.assertIn("all steps agree", said)
+        return said, result
+
+    def expect_steps_that_mean_something(self, result):
+        """Each step that frees something freed something, and the others nothing."""
+        freed = [step["reclaimed"] for step in result["steps"]]
+        self.assertGreater(min(freed[1], freed[2], freed[5]), 0)
+        self.assertEqual((freed[0], freed[3], freed[4]), (0, 0, 0))
+        self.assertEqual(sum(freed), result["objects"])
+        # Half of the term may have been over already at the kill.
+        self.assertGreater(result["figures"]["reclaim_seconds"]["crash"]["p50"], 0.75)
+
+
+class RepositoryTest(DemoTest):
+    def test_this_repository(self):
+        _, result = self.expect_agreement()
+        self.expect_steps_that_mean_something(result)
+
+    def test_merges_tags_a_submodule_and_a_large_blob(self):
+        path = make_repository(os.path.join(self.folder, "repository"))
+
+        said, result = self.expect_agreement("--repo", path, "--hosts", "2")
+
+        listed = git(path, "rev-list", "--objects", "--all").splitlines()
+        self.assertEqual(result["objects"], len({line.split()[0] for line in listed}))
+        self.assertEqual(result["clients"], 7)
+        self.expect_steps_that_mean_something(result)
+        self.assertNotIn("note:", said)
+
+    def test_a_shallow_clone_with_one_branch(self):
+        origin = make_repository(os.path.join(self.folder, "repository"))
+        path = os.path.join(self.folder, "shallow")
+        git(self.folder, "clone", "-q", "--depth", "1", "--no-tags", f"file://{origin}", path)
+
+        said, result = self.expect_agreement("--repo", path)
+
+        self.expect_steps_that_mean_something(result)
+        self.assertIn("shallow clone", said)
+        self.assertIn("too few references", said)
+
+    def test_more_refs_than_clients(self):
+        path = make_repository(os.path.join(self.folder, "repository"))
+        for number in range(70):
+            git(path, "tag", "-a", f"tag-{number}", "-m", "one of many")
+
+        said, result = self.expect_agreement("--repo", path)
+
+        self.assertEqual(result["clients"], 64)
+        self.assertIn("77 refs are held by 64 client processes", said)
+
+
+class OtherInputTest(DemoTest):
+    def write(self, lines):
+        path = os.path.join(self.folder, "graph.tsv")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        return path
+
+    def test_a_synthetic_graph(self):
+        _, result = self.expect_agreement("--synthetic", "20000", "--seed", "7")
+
+        self.expect_steps_that_mean_something(result)
+        figures = result["figures"]
+        self.assertEqual(figures["reclaim_seconds"]["drop"]["count"],
+                         result["steps"][1]["reclaimed"])
+        for figure in ("messages_per_reference", "bytes_per_reference",
+                       "memory_bytes_per_object", "objects_per_second"):
+            self.assertGreater(figures[figure], 0, figure)
+
+    def test_the_smallest_graph(self):
+        said, _ = self.expect_agreement("--synthetic", "1", "--hosts", "1")
+        self.assertIn("a very small graph", said)
+
+    def test_cycles_within_a_host_go_and_those_across_hosts_stay_as_predicted(self):
+        names = [f"x{number}" for number in range(200)]
+        here = [name for name in names if place(name, 2) == 0]
+        there = [name for name in names if place(name, 2) == 1]
+        local = here[:3]                              # a cycle on one host, with a tail elsewhere
+        spanning = [here[3], there[0], here[4]]       # a cycle over both, with tails on both
+        adrift = [here[5], there[1]]                  # another, which nobody ever holds
+        tails = [there[2], here[6], there[3]]
+        plain = here[7:12] + there[4:9]
+        lines = ["# cycles"]
+        for cycle in (local, spanning, adrift):
+            lines += [f"edge\t{a}\t{b}" for a, b in zip(cycle, cycle[1:] + cycle[:1])]
+        lines += [f"edge\t{local[0]}\t{tails[0]}", f"edge\t{spanning[0]}\t{tails[1]}",
+                  f"edge\t{tails[1]}\t{tails[2]}", f"edge\t{local[1]}\t{local[1]}"]
+        lines += [f"edge\t{a}\t{b}" for a, b in zip(plain, plain[1:])]
+        used = local + spanning + adrift + tails + plain
+        lines += [f"node\t{name}\t{number * 7}" for number, name in enumerate(used)]
+        lines += [f"root\talice\t{local[0]}", f"root\tbob\t{spanning[0]}",
+                  f"root\tcarol\t{plain[0]}", f"root\tdave\t{plain[4]}"]
+        stay = sorted(spanning + adrift + tails[1:])
+
+        said, result = self.expect_agreement("--graph", self.write(lines), "--hosts", "2")
+
+        self.assertEqual(result["uncollectable"], len(stay))
+        self.assertEqual(result["uncollectable_first"], stay)
+        self.assertEqual(result["spanning_cycles"], 2)
+        self.assertEqual(result["steps"][-1]["live"], len(stay))
+        for name in stay:
+            self.assertIn(name, said)
+
+        _, alone = self.expect_agreement("--graph", self.write(lines), "--hosts", "1")
+        self.assertEqual((alone["uncollectable"], alone["steps"][-1]["live"]), (0, 0))
+
+    def test_wrong_input_names_the_line_and_starts_nothing(self):
+        for lines, expected in ((["node\ta\t1", "edge\ta\tb", "root\th\ta"], "line 2: "),
+                                (["node\ta\tx"], "line 1: "), ([], "no root")):
+            status, said, _ = self.run_demo("--graph", self.write(lines))
+            self.assertEqual(status, 2)
+            self.assertIn(expected, said)
+            self.assertNotIn("pid", said)
+        for options in (["--repo", self.folder], ["--repo", "/nonexistent"],
+                        ["--graph", "/nonexistent"], ["--synthetic", "0"], ["--hosts", "0"],
+                        ["--term", "0"], ["--synthetic", "5", "--graph", "x"]):
+            self.assertEqual(self.run_demo(*options)[0], 2, options)
+        self.assertEqual(self.run_demo("--synthetic", "5", build=self.folder)[0], 2)
+
+
+class WrongClusterTest(DemoTest):
+    """The demo must not only agree; it must be able to disagree."""
+
+    def wrap(self, twist):
+        """A build tree whose clients do something else when told to drop."""
+        services = os.path.join(self.folder, "build", "services")
+        os.makedirs(services)
+        real = os.path.join(BUILD, "services")
+        os.symlink(os.path.join(real, "object_host"), os.path.join(services, "object_host"))
+        wrapper = os.path.join(services, "graph_client")
+        with open(wrapper, "w", encoding="utf-8") as file:
+            file.write(WRAPPER.format(real=os.path.join(real, "graph_client"), twist=twist))
+        os.chmod(wrapper, 0o755)
+        return os.path.dirname(services)
+
+    def test_a_leak_is_found_and_named(self):
+        build = self.wrap('line = "check\\n"')  # holds on to what it says it dropped
+
+        status, said, result = self.run_demo("--synthetic", "300", "--patience", "3", build=build)
+
+        self.assertEqual(status, 1)
+        step = result["steps"][1]
+        self.assertFalse(step["ok"])
+        self.assertGreater(step["extra"], 0)
+        self.assertEqual(step["missing"], 0)
+        self.assertIn(step["extra_first"][0], said)
+        self.assertIn("DIFFERS", said)
+
+    def test_a_premature_reclaim_is_found_and_named(self):
+        graph = os.path.join(self.folder, "graph.tsv")
+        with open(graph, "w", encoding="utf-8") as file:
+            for name in "abcd":
+                file.write(f"node\t{name}\t1\n")
+            file.write("root\tone\ta\nroot\tone\tb\nroot\ttwo\tc\nroot\tthree\td\n")
+        build = self.wrap('line = "drop *\\n"')  # gives up more than it was told to
+
+        status, said, result = self.run_demo("--graph", graph, build=build)
+
+        self.assertEqual(status, 1)
+        step = result["steps"][1]
+        self.assertEqual((step["missing"], step["missing_first"], step["extra"]), (1, ["b"], 0))
+        self.assertIn("1 missing: b", said)
+
+    def test_a_host_that_dies_is_an_error(self):
+        demo = subprocess.Popen(self.command("--synthetic", "500"), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+        said = ""
+        while "1. loaded" not in said:
+            said += demo.stdout.readline()
+        pid = int(re.search(r"host-1: pid (\d+)", said).group(1))
+        os.kill(pid, signal.SIGKILL)
+        said += demo.communicate(timeout=120)[0]
+
+        self.assertEqual(demo.returncode, 1, said)
+        self.assertIn("host-1", said.split("1. loaded")[1])
+        with open(self.json, encoding="utf-8") as file:
+            self.assertFalse(json.load(file)["ok"])
+
+    def test_an_interrupted_demo_stops_what_it_started(self):
+        demo = subprocess.Popen(self.command("--synthetic", "500", "--keep-running"),
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = ""
+        while "Ctrl-C" not in said:
+            line = demo.stdout.readline()
+            self.assertTrue(line, said)
+            said += line
+        pids = re.findall(r"pid (\d+)", said)
+        self.assertIn("/metrics", said)
+        self.assertTrue(all(alive(pid) for pid in pids[-5:]))
+
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=60)
+
+        self.assertEqual(demo.returncode, 0)
+        end = time.monotonic() + 10
+        while any(alive(pid) for pid in pids) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual([pid for pid in pids if alive(pid)], [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
