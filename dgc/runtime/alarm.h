@@ -1,7 +1,8 @@
 // Alarm: one thread sleeps until it is rung or a time has passed.
 //
-// A ring that comes before the sleep ends it at once; several are one.  Sleeps are measured by the monotonic clock, so
-// that a step of the wall clock (which absl::CondVar waits on) does not stop the collector.  Thread-safe.
+// A ring that comes before the sleep ends it at once; several are one.  Sleeps are measured by
+// the monotonic clock, so that a step of the wall clock (which absl::CondVar waits on) does not
+// stop the collector.  Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,7 @@ class Alarm {
   }
 
   // Returns whether it was rung.
-  bool SleepFor(Duration duration) {
+  bool WaitFor(Duration duration) {
     std::unique_lock<std::mutex> lock(mutex_);
     condition_.wait_for(lock, duration, [this] { return rung_; });
     return std::exchange(rung_, false);

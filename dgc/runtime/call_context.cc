@@ -34,6 +34,12 @@ CallContext Ref::Context() const {
   return CallContext(*this ? handle_->engine->id() : ClientId{}, *this);
 }
 
+v1::Ref Ref::Wire() const {
+  v1::Ref ref;
+  if (*this) ToProto(Describe(), &ref);
+  return ref;
+}
+
 v1::Ref Ref::Share(Duration term) const {
   v1::Ref ref;
   Share(term, &ref).IgnoreError();  // Counted; the caller sees an empty message.

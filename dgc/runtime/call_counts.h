@@ -1,4 +1,5 @@
-// CallCounts: how many calls of each method were served and made, how they ended, how long they took.
+// CallCounts: how many calls of each method were served and made, how they ended, how long they
+// took.
 //
 // Counting takes no lock.  Thread-safe.
 #pragma once

@@ -1,8 +1,9 @@
 // ClientKeys: this process's secret at each run of each owner (dgc.v1.ClientKey).
 //
-// A keyed hash of the owner's name and incarnation under a random secret of this process, so that nothing need be
-// remembered per owner, and no owner can compute what another was given.  The hash is SipHash-2-4 (Aumasson and
-// Bernstein, 2012), once for each half.  A constant value; safe anywhere.
+// A keyed hash of the owner's name and incarnation under a random secret of this process, so that
+// nothing need be remembered per owner, and no owner can compute what another was given.  The
+// hash is SipHash-2-4 (Aumasson and Bernstein, 2012), once for each half.  A constant value; safe
+// anywhere.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,9 @@
 // Clock: what time it is for one process; the only place that reads it.
 //
-// Production reads CLOCK_BOOTTIME, which is monotonic and goes on while the machine is suspended.  As a
-// holder, a process must count suspend: its leases ran on elsewhere.  As an owner it must not, and does not, for the core's
-// LeaseClock excuses any step longer than LeaseOptions::pause, suspends included.  So one reading serves both.
+// Production reads CLOCK_BOOTTIME, which is monotonic and goes on while the machine is
+// suspended.  As a holder, a process must count suspend: its leases ran on elsewhere.  As an
+// owner it must not, and does not, for the core's LeaseClock excuses any step longer than
+// LeaseOptions::pause, suspends included.  So one reading serves both.
 //
 // Thread-safe.
 #pragma once

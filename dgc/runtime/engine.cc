@@ -388,7 +388,7 @@ void Engine::Answered(PeerIndex peer, uint64_t call, const Response& response) {
   if (state_ != State::kClosed) process_.Answered(peer, call, response, input.now());
 }
 
-EngineStats Engine::stats() {
+Stats Engine::stats() {
   const MutexLock lock(&mutex_);
   return {
       .counters = process_.counters(),

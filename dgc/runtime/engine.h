@@ -1,15 +1,17 @@
 // Engine: one Process with its lock, its clock, its two threads and its transport.
 //
-// What Owner, Holder and Ref are thin faces of.  Every input takes the one lock, reads the clock, is handed to the Process, and
-// what the Process wants done is done after the lock is released.  Nothing slow happens under the lock: no I/O, no
-// destructor or callback of the application, at most kWorkBudget steps of deferred work (about 50 us).
+// What Owner, Holder and Ref are thin faces of.  Every input takes the one lock, reads the clock,
+// is handed to the Process, and what the Process wants done is done after the lock is released.
+// Nothing slow happens under the lock: no I/O, no destructor or callback of the application, at
+// most kWorkBudget steps of deferred work (about 50 us).
 //
 //     any thread    inputs; the sends that they cause
 //     reaper        Tick and Work when they are due, logs; gives callers way while there is much to reap
 //     finalizer     on_reclaim, on_lost, and the last shared_ptr of reclaimed objects: may block as long as they like
 //
-// Knows neither gRPC nor protobuf nor prometheus, so that it runs under ThreadSanitizer with fakes.
-// Thread-safe.  Must be Shutdown() before the last pointer goes; Refs may keep the (then lifeless) engine longer.
+// Knows neither gRPC nor protobuf nor prometheus, so that it runs under ThreadSanitizer with
+// fakes. Thread-safe.  Must be Shutdown() before the last pointer goes; Refs may keep the (then
+// lifeless) engine longer.
 #pragma once
 
 #include <atomic>
@@ -36,6 +38,7 @@
 #include "dgc/runtime/mutex.h"
 #include "dgc/runtime/payload_table.h"
 #include "dgc/runtime/ref.h"
+#include "dgc/runtime/stats.h"
 #include "dgc/runtime/transport.h"
 
 namespace dgc {
@@ -61,19 +64,6 @@ struct EngineParts {
   std::shared_ptr<Clock> clock;
   std::unique_ptr<Random> random;
   std::unique_ptr<Transport> transport;
-};
-
-struct EngineStats {
-  Counters counters;
-  Strategy::Sizes sizes;
-  uint64_t objects = 0;
-  uint64_t names = 0;
-  uint64_t imports = 0;
-  uint64_t peers = 0;
-  uint64_t requests_in_flight = 0;
-  uint64_t finalizers_waiting = 0;
-  uint64_t uses_after_reclaim = 0;  // own objects asked for after they had been reclaimed
-  uint64_t shares_refused = 0;
 };
 
 class Engine final : public std::enable_shared_from_this<Engine> {
@@ -121,7 +111,7 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   void Shutdown(Duration goodbye_timeout);
 
   // --- For metrics.
-  EngineStats stats();
+  Stats stats();
   const Histogram& reap_lag() const { return reap_lag_; }
   const Histogram& finalizer_duration() const { return finalizer_duration_; }
 
@@ -197,7 +187,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<ObjectIndex> Own(const WireRef& ref, TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What Owner::Export does, but for the Ref: the object, with one more pin if `exported` says that it is new.
+  // What Owner::Export does, but for the Ref: the object, with one more pin if `exported` says
+  // that it is new.
   absl::StatusOr<ObjectIndex> ExportLocked(const std::shared_ptr<void>& object,
                                            std::string_view type, const std::type_info& cpp_type,
                                            bool* exported) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -17,8 +17,8 @@ namespace {
 // meanwhile: under load it looks once per nap instead of being called by every input.
 constexpr Duration kNap = std::chrono::milliseconds(1);
 
-// While others want the lock and there is much to reap, the reaper rests this many times as long as it
-// held it: about a third of the lock's time, and 10^6 objects in under five seconds.
+// While others want the lock and there is much to reap, the reaper rests this many times as long
+// as it held it: about a third of the lock's time, and 10^6 objects in under five seconds.
 constexpr int kRestPerHold = 2;
 
 // How often channels are compared with the peers there are.
@@ -230,7 +230,7 @@ void Engine::ReaperLoop() {
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
   while (!stop_.load(std::memory_order_acquire)) {
     const Duration sleep = Turn();
-    if (sleep > Duration::zero()) reaper_alarm_.SleepFor(sleep);
+    if (sleep > Duration::zero()) reaper_alarm_.WaitFor(sleep);
   }
 }
 
@@ -260,7 +260,7 @@ void Engine::Finalize() {
 void Engine::FinalizerLoop() {
   while (!stop_finalizer_.load(std::memory_order_acquire)) {
     Finalize();
-    finalizer_alarm_.SleepFor(std::chrono::hours(1));
+    finalizer_alarm_.WaitFor(std::chrono::hours(1));
   }
   Finalize();
 }
@@ -281,7 +281,7 @@ bool Engine::WaitSettled(Duration timeout) {
     const auto left = deadline - std::chrono::steady_clock::now();
     if (settled || left <= Duration::zero()) break;
     mutex_.Unlock();
-    waiter_alarm_.SleepFor(std::min<Duration>(left, kWaiterInterval));
+    waiter_alarm_.WaitFor(std::min<Duration>(left, kWaiterInterval));
     if (!options_.background) Turn();
     mutex_.Lock();
     settled = Settled();

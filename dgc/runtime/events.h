@@ -31,8 +31,8 @@ struct LossEvent {
   absl::Status why;
 };
 
-// A reference that this process handed on (Ref::Share) was not taken up before its transit lease ended: whoever was
-// meant to receive it never registered.
+// A reference that this process handed on (Ref::Share) was not taken up before its transit lease
+// ended: whoever was meant to receive it never registered.
 struct HandOnExpiredEvent {
   // As it was handed on; `type` is empty.
   WireRef ref;

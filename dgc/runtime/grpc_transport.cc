@@ -128,7 +128,7 @@ void GrpcTransport::Shutdown() {
         return;
       }
     }
-    idle_.SleepFor(std::chrono::seconds(1));
+    idle_.WaitFor(std::chrono::seconds(1));
   }
 }
 

@@ -1,8 +1,8 @@
 // GrpcTransport: the Transport of production, one channel per owner.
 //
-// Calls are asynchronous, on gRPC's own threads, each with a deadline on the monotonic clock.  A channel reconnects
-// within a second or two of its owner's return, and is made anew if calls keep timing out: a connection to a machine
-// that vanished can look healthy for a quarter of an hour.
+// Calls are asynchronous, on gRPC's own threads, each with a deadline on the monotonic clock.  A
+// channel reconnects within a second or two of its owner's return, and is made anew if calls keep
+// timing out: a connection to a machine that vanished can look healthy for a quarter of an hour.
 #pragma once
 
 #include <grpcpp/security/credentials.h>

@@ -1,6 +1,7 @@
 // Histogram: how often which durations occurred, in fixed buckets.
 //
-// Observing takes no lock and some nanoseconds; a snapshot taken meanwhile may lack the latest.  Thread-safe.
+// Observing takes no lock and some nanoseconds; a snapshot taken meanwhile may lack the latest.
+// Thread-safe.
 #pragma once
 
 #include <array>

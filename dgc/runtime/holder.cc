@@ -83,4 +83,6 @@ void Holder::Shutdown() { engine_->Shutdown(goodbye_timeout_); }
 
 std::shared_ptr<prometheus::Collectable> Holder::metrics() const { return metrics_; }
 
+Stats Holder::stats() const { return engine_->stats(); }
+
 }  // namespace dgc

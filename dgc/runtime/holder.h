@@ -25,6 +25,7 @@
 #include "dgc/runtime/call_context.h"
 #include "dgc/runtime/options.h"
 #include "dgc/runtime/ref.h"
+#include "dgc/runtime/stats.h"
 #include "dgc/v1/ref.pb.h"
 
 namespace prometheus {
@@ -74,6 +75,8 @@ class Holder {
   // The metrics of this process (METRICS.md), for prometheus::Exposer::RegisterCollectable, which
   // keeps no ownership.
   std::shared_ptr<prometheus::Collectable> metrics() const;
+  // The same numbers as plain values, for tests and tools.
+  Stats stats() const;
 
  protected:
   Holder(Options options, bool hosts);

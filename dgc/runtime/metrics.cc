@@ -31,12 +31,12 @@ struct Number {
   const char* name;
   MetricType type;
   const char* help;
-  double (*read)(const EngineStats& stats);
+  double (*read)(const Stats& stats);
 };
 
-#define DGC_NUMBER(kind, name, help, field)                                            \
-  Number {                                                                             \
-    name, MetricType::kind, help, [](const EngineStats& s) { return double(s.field); } \
+#define DGC_NUMBER(kind, name, help, field)                                      \
+  Number {                                                                       \
+    name, MetricType::kind, help, [](const Stats& s) { return double(s.field); } \
   }
 
 constexpr Number kNumbers[] = {
@@ -164,7 +164,7 @@ class EngineCollectable final : public prometheus::Collectable {
       : engine_(std::move(engine)), calls_(std::move(calls)) {}
 
   std::vector<MetricFamily> Collect() const override {
-    const EngineStats stats = engine_->stats();
+    const Stats stats = engine_->stats();
     std::vector<MetricFamily> families;
     for (const Number& number : kNumbers) {
       families.push_back(Family(number.name, number.type, number.help));
@@ -179,7 +179,7 @@ class EngineCollectable final : public prometheus::Collectable {
   }
 
  private:
-  void AddSpecial(const EngineStats& stats, std::vector<MetricFamily>* families) const {
+  void AddSpecial(const Stats& stats, std::vector<MetricFamily>* families) const {
     families->push_back(Family("dgc_build_info", MetricType::Gauge, "1; the version is a label"));
     AddNumber(1, {{"version", LEASEHOLD_VERSION}}, &families->back());
     families->push_back(

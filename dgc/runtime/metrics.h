@@ -1,8 +1,8 @@
 // Metrics: what a process tells Prometheus about its collector; METRICS.md is the catalogue.
 //
-// Every process, owner or holder, exports the same families with the same, fixed labels.  Numbers are read from the engine
-// when Prometheus scrapes, under its lock for about a microsecond per owner known.  metrics.cc is the one file that includes
-// prometheus.
+// Every process, owner or holder, exports the same families with the same, fixed labels.  Numbers
+// are read from the engine when Prometheus scrapes, under its lock for about a microsecond per
+// owner known.  metrics.cc is the one file that includes prometheus.
 #pragma once
 
 #include <memory>

@@ -1,8 +1,8 @@
 // Mutex and MutexLock: std::mutex with clang's thread-safety annotations.
 //
-// Not absl::Mutex, for two reasons: Debian's is built with deadlock detection on (23 ns a pair against 15, and an
-// abort on lock-order inversions), and ThreadSanitizer, which does not see into Debian's abseil, would call everything it
-// guards a race.
+// Not absl::Mutex, for two reasons: Debian's is built with deadlock detection on (23 ns a pair
+// against 15, and an abort on lock-order inversions), and ThreadSanitizer, which does not see
+// into Debian's abseil, would call everything it guards a race.
 #pragma once
 
 #include <mutex>

@@ -25,24 +25,24 @@ struct Options {
   // The owner's stable name and at once the address that holders dial ("uploads-0.uploads:7000"):
   // of this very process, never of a load balancer.  1 to 255 bytes.  Empty for a process that
   // hosts nothing.
-  std::string name;
+  std::string name = {};
 
   // Which collector, and its terms, bounds and retries.
-  StrategyOptions strategy;
+  StrategyOptions strategy = {};
 
   // Bounds of the tables; going over one is RESOURCE_EXHAUSTED.
-  ObjectTableOptions objects;
+  ObjectTableOptions objects = {};
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
   uint32_t types_max = 4096;
 
   // Called on the finalizer thread for each reclaimed object, one at a time, before its last
   // shared_ptr here is dropped. May block and may use the Owner, but not shut it down.  A slow one
   // delays other finalizers only.
-  std::function<void(const ReclaimEvent&)> on_reclaim;
+  std::function<void(const ReclaimEvent&)> on_reclaim = {};
   // Called on the same thread for each reference lost.  Same rules.
-  std::function<void(const LossEvent&)> on_lost;
+  std::function<void(const LossEvent&)> on_lost = {};
   // Called on the same thread for each reference that was handed on and not taken up.  Same rules.
-  std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired;
+  std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired = {};
   // The most reclaimed objects waiting for the finalizer thread; beyond it reclaiming pauses.  At
   // least 1.
   uint32_t finalizers_waiting_max = 1 << 16;
@@ -52,7 +52,7 @@ struct Options {
 
   // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.
   // Null: insecure. (An owner's server credentials are given to its grpc::ServerBuilder as usual.)
-  std::shared_ptr<grpc::ChannelCredentials> channel_credentials;
+  std::shared_ptr<grpc::ChannelCredentials> channel_credentials = {};
 };
 
 // INVALID_ARGUMENT or NOT_FOUND, naming the field.

@@ -125,8 +125,8 @@ class Owner : public Holder {
   // Refused with NOT_FOUND if nothing has that name.
   Ref Lookup(std::string_view name) const;
 
-  // --- Operation.
-  // Holds reaping (nothing lapses), or releases it although the mass-expiry brake holds it, until told otherwise.
+  // --- Operation. Holds reaping (nothing lapses), or releases it although the mass-expiry brake
+  // holds it, until told otherwise.
   void SetReaping(ReapingMode mode);
 
   // Appends up to `limit` live objects of C++ type T from position *cursor on (0 at first), and

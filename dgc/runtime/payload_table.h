@@ -1,7 +1,7 @@
 // PayloadTable: the application's objects, by position in the object table and by address.
 //
-// 18 bytes per object and 5 to 11 for the address index.  An address belongs to one exported object at a time; objects on
-// their way out give theirs up.  Thread-compatible.
+// 18 bytes per object and 5 to 11 for the address index.  An address belongs to one exported
+// object at a time; objects on their way out give theirs up.  Thread-compatible.
 #pragma once
 
 #include <array>

@@ -73,9 +73,10 @@ class Ref {
   // Does not ask the owner: OK means "not known to be lost".
   absl::Status status() const;
 
-  // Whether the object is known to be kept, without asking: for an own one always, for a remote one while the lease runs,
-  // counted from when the last renewal left.  To be asked before acting on the reference after a pause of unknown
-  // length; false says only that the renewal under way may find it lost.
+  // Whether the object is known to be kept, without asking: for an own one always, for a remote
+  // one while the lease runs, counted from when the last renewal left.  To be asked before acting
+  // on the reference after a pause of unknown length; false says only that the renewal under way
+  // may find it lost.
   bool assured() const;
 
   // For a synchronous call to the object's owner: names this process to the callee, and
@@ -83,11 +84,15 @@ class Ref {
   // holder.h and owner.h do.
   CallContext Context() const;
 
-  // The reference as it travels, to be put into any message by any path, and imported at most once
-  // for each Share(). The object is kept until the receiver imports it, or `term` has passed (0:
-  // the owner's default). On failure (RESOURCE_EXHAUSTED, or status() is not OK) the result is an
-  // empty message, which no one will import; the other form says why, and then leaves `into`
-  // unchanged.
+  // Names the object in a call to its own owner, which does not keep what it is given: protects
+  // nothing, costs nothing.  An empty message unless held.
+  v1::Ref Wire() const;
+
+  // The reference as it travels to whoever is to keep it, in any message, by any path; imported
+  // at most once for each Share().  The object is kept until the receiver has imported it, or
+  // `term` has passed (0: the owner's default). On failure (RESOURCE_EXHAUSTED, or status() is
+  // not OK) the result is an empty message, which no one will import; the other form says why,
+  // and then leaves `into` unchanged.
   v1::Ref Share(Duration term = Duration::zero()) const;
   absl::Status Share(Duration term, v1::Ref* into) const;
 

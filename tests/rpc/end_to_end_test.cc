@@ -1,0 +1,268 @@
+// Owners and holders over real gRPC, in one process.
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "dgc/runtime/holder.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/rpc/host.h"
+#include "tests/testing/status_matchers.h"
+
+namespace dgc::testing {
+namespace {
+
+using ::std::chrono::milliseconds;
+using ::std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+using Code = absl::StatusCode;
+
+// For tests that wait for lapses.
+LeaseOptions ShortTerms() {
+  LeaseOptions lease;
+  lease.term_default = milliseconds(300);
+  lease.transit_term = milliseconds(300);
+  lease.brake_percent = 0;
+  return lease;
+}
+
+TEST(EndToEndTest, ReturnedReferenceIsHeldAndReclaimedWhenItIsDropped) {
+  Host host("returned");
+  Holder holder({});
+  Ref ref = holder.Import(host.Create(holder.Context()));
+  ASSERT_THAT(ref.status(), IsOk());
+  ASSERT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(host.owner.stats().sizes.listings, 1u);
+  EXPECT_EQ(host.owner.stats().sizes.transits, 0u);
+  EXPECT_EQ(host.gone.count(), 0);
+
+  ref.reset();
+
+  EXPECT_TRUE(host.gone.Wait(1));
+}
+
+TEST(EndToEndTest, CallContextCarriesTheIdentityAndKeepsTheRef) {
+  Host host("context");
+  Holder holder({});
+  objects::v1::ReadRequest request;
+  *request.mutable_object() = host.Create(holder.Context());
+  Ref ref = holder.Import(request.object());
+
+  objects::v1::ReadResponse response;
+  EXPECT_TRUE(host.objects->Read(ref.Context(), request, &response).ok());
+  EXPECT_EQ(response.label(), "label");
+
+  auto call = ref.Context();
+  ref.reset();
+  call->set_deadline(std::chrono::system_clock::now() + seconds(30));
+  EXPECT_TRUE(host.objects->Read(call, request, &response).ok());
+  EXPECT_EQ(host.gone.count(), 0);
+}
+
+TEST(EndToEndTest, IdentifyDoesTheSameForAContextOfOnesOwn) {
+  Host host("identify");
+  Holder holder({});
+  grpc::ClientContext context;
+  holder.Identify(&context);
+  const Ref ref = holder.Import(host.Create(&context));
+
+  EXPECT_THAT(ref.status(), IsOk());
+  EXPECT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(host.owner.stats().sizes.clients, 1u);
+}
+
+TEST(EndToEndTest, LeaseIsRenewedInTheBackground) {
+  Host host("renewed", ShortTerms());
+  Holder holder({});
+  const Ref ref = holder.Import(host.Create(holder.Context()));
+  // References that nobody takes up mark the time: each goes after one term.
+  v1::Ref forgotten;
+  for (int terms = 1; terms <= 3; ++terms) {
+    forgotten = host.Create(holder.Context());
+    ASSERT_TRUE(host.gone.Wait(terms));
+  }
+
+  EXPECT_THAT(ref.status(), IsOk());
+  EXPECT_TRUE(ref.assured());
+  EXPECT_TRUE(host.Read(ref.Wire()).ok());
+  EXPECT_EQ(host.Read(forgotten).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST(EndToEndTest, LateCallIsToldWhyTheObjectIsGone) {
+  Host host("late");
+  Holder holder({});
+  const v1::Ref wire = host.Create(holder.Context());
+  Ref ref = holder.Import(wire);
+  ASSERT_TRUE(holder.Settle(kLong));
+  ref.reset();
+  ASSERT_TRUE(host.gone.Wait(1));
+
+  EXPECT_THAT(FromGrpc(host.Read(wire)),
+              StatusIs(Code::kNotFound,
+                       AllOf(HasSubstr("reclaimed"), HasSubstr("last reference was dropped"))));
+  EXPECT_EQ(host.owner.stats().uses_after_reclaim, 1u);
+}
+
+TEST(EndToEndTest, UnexportedObjectIsToldApart) {
+  Host host("unexported");
+  Holder holder({});
+  const v1::Ref wire = host.Create(holder.Context());
+  const Ref ref = holder.Import(wire);
+  ASSERT_THAT(host.owner.Unexport(wire), IsOk());
+  ASSERT_TRUE(host.gone.Wait(1));
+
+  EXPECT_THAT(FromGrpc(host.Read(wire)), StatusIs(Code::kNotFound, HasSubstr("unexported")));
+}
+
+TEST(EndToEndTest, ReferenceHandedOnSurvivesTheFirstHoldersOrderlyExit) {
+  Host host("handed");
+  Holder second({});
+  Ref received;
+  {
+    Holder first({});
+    const Ref ref = first.Import(host.Create(first.Context()));
+    received = second.Import(ref.Share());
+  }
+  ASSERT_TRUE(second.Settle(kLong));
+  EXPECT_EQ(host.gone.count(), 0);
+  EXPECT_EQ(host.owner.stats().sizes.listings, 1u);
+  EXPECT_TRUE(host.Read(received.Wire()).ok());
+
+  received.reset();
+  EXPECT_TRUE(host.gone.Wait(1));
+}
+
+TEST(EndToEndTest, GoodbyeGivesUpEverythingAtOnce) {
+  Host host("goodbye");
+  {
+    Holder holder({});
+    std::vector<Ref> refs;
+    for (int i = 0; i < 50; ++i) refs.push_back(holder.Import(host.Create(holder.Context())));
+    ASSERT_TRUE(holder.Settle(kLong));
+  }
+
+  EXPECT_TRUE(host.gone.Wait(50));
+  EXPECT_EQ(host.owner.stats().sizes.clients, 0u);
+}
+
+TEST(EndToEndTest, OwnerThatImportsIsOneHolderWithOneIdentity) {
+  Host far("far");
+  Host near("near");
+  Holder client({});
+  const Ref ref = client.Import(far.Create(client.Context()));
+  ASSERT_TRUE(near.Bind("kept", ref.Share()).ok());
+  ASSERT_TRUE(client.Settle(kLong));
+  ASSERT_TRUE(near.owner.Settle(kLong));
+  client.Shutdown();
+  EXPECT_EQ(far.gone.count(), 0);
+  EXPECT_EQ(far.owner.stats().sizes.clients, 1u);
+
+  ASSERT_TRUE(near.Unbind("kept").ok());
+
+  EXPECT_TRUE(far.gone.Wait(1));
+}
+
+TEST(EndToEndTest, ThirdPartysReferenceReturnedInAReplyIsSafe) {
+  Host far("third-far");
+  Host near("third-near");
+  Holder client({});
+  Ref ref = client.Import(far.Create(client.Context()));
+  ASSERT_TRUE(near.Bind("kept", ref.Share()).ok());
+  ref.reset();
+
+  objects::v1::LookupRequest request;
+  request.set_name("kept");
+  objects::v1::LookupResponse response;
+  ASSERT_TRUE(near.objects->Lookup(client.Context(), request, &response).ok());
+  ASSERT_TRUE(near.Unbind("kept").ok());
+  Ref again = client.Import(response.object());
+  ASSERT_TRUE(near.owner.Settle(kLong));
+  ASSERT_TRUE(client.Settle(kLong));
+  EXPECT_EQ(far.gone.count(), 0);
+  EXPECT_TRUE(far.Read(again.Wire()).ok());
+
+  again.reset();
+  EXPECT_TRUE(far.gone.Wait(1));
+}
+
+TEST(EndToEndTest, OwnReferenceThatComesHomeIsTheObjectItself) {
+  Host host("home");
+  Holder client({});
+  const Ref ref = client.Import(host.Create(client.Context()));
+  ASSERT_TRUE(host.Bind("self", ref.Share()).ok());
+  ASSERT_TRUE(client.Settle(kLong));
+
+  EXPECT_EQ(host.owner.stats().imports, 0u);
+  EXPECT_EQ(host.gone.count(), 0);
+  ASSERT_TRUE(host.Unbind("self").ok());
+}
+
+TEST(EndToEndTest, RestartedOwnerIsNoticedAndReported) {
+  Alarm lost;
+  LossEvent event;
+  Holder holder({.on_lost = [&](const LossEvent& loss) {
+    event = loss;
+    lost.Ring();
+  }});
+  Ref ref;
+  {
+    Host host("restarted", ShortTerms());
+    ref = holder.Import(host.Create(holder.Context()));
+    ASSERT_TRUE(holder.Settle(kLong));
+  }
+  EXPECT_THAT(ref.status(), IsOk());
+  Host host("restarted", ShortTerms());
+  ASSERT_TRUE(lost.WaitFor(kLong));
+
+  EXPECT_EQ(event.cause, LossCause::kOwnerRestarted);
+  EXPECT_THAT(event.why, StatusIs(Code::kFailedPrecondition, HasSubstr("host restarted")));
+  EXPECT_THAT(ref.status(), StatusIs(Code::kFailedPrecondition, HasSubstr("host restarted")));
+}
+
+TEST(EndToEndTest, UnreachableOwnerIsTriedForAsLongAsSomethingIsHeld) {
+  Options options;
+  options.goodbye_timeout = milliseconds(10);
+  Holder holder(options);
+  v1::Ref wire;
+  wire.set_owner(Host::Address("nobody"));
+  wire.set_incarnation(1);
+  wire.set_object_id_low(1);
+  const Ref ref = holder.Import(wire);
+  EXPECT_FALSE(holder.Settle(milliseconds(200)));
+
+  EXPECT_THAT(ref.status(), IsOk()) << "nobody has said that it is gone";
+  EXPECT_FALSE(ref.assured());
+  EXPECT_GT(holder.stats().counters.requests_failed, 0u);
+}
+
+TEST(EndToEndTest, AnonymousCallerMayStillImportInTime) {
+  Host host("anonymous");
+  Holder holder({});
+  grpc::ClientContext context;
+  const Ref ref = holder.Import(host.Create(&context));
+  ASSERT_TRUE(holder.Settle(kLong));
+
+  EXPECT_EQ(host.owner.stats().sizes.listings, 1u);
+}
+
+TEST(EndToEndTest, ManyReferencesTravelInFewRequests) {
+  Host host("many");
+  Holder holder({});
+  objects::v1::CreateRequest request;
+  for (int i = 0; i < 4096; ++i) request.add_objects();
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(host.objects->Create(holder.Context(), request, &response).ok());
+  std::vector<Ref> refs;
+  for (const v1::Ref& ref : response.objects()) refs.push_back(holder.Import(ref));
+  ASSERT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(host.owner.stats().sizes.listings, 4096u);
+  EXPECT_LE(holder.stats().counters.requests_sent, 16u);
+
+  refs.clear();
+  EXPECT_TRUE(host.gone.Wait(4096));
+}
+
+}  // namespace
+}  // namespace dgc::testing

@@ -1,0 +1,272 @@
+// Engines with their own threads, used by several at once: for ThreadSanitizer above all.
+//
+// Nothing here sleeps: threads run until they have done their share, and what happens in the
+// background is waited for.
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/runtime/world.h"
+#include "tests/testing/status_matchers.h"
+
+namespace dgc::testing {
+namespace {
+
+constexpr Duration kLong = std::chrono::seconds(30);  // Bounds a wait that should be short.
+
+// Engines with background threads, and a thread that carries their requests.
+class ThreadedWorld {
+ public:
+  ThreadedWorld() : courier_([this] { Carry(); }) {}
+  ~ThreadedWorld() {
+    // Holders were made last; their goodbyes want an owner to hear them.
+    for (auto engine = engines_.rbegin(); engine != engines_.rend(); ++engine) {
+      (*engine)->Shutdown(kLong);
+    }
+    stop_.store(true);
+    posted_.Ring();
+    courier_.join();
+  }
+
+  EngineOptions options;
+
+  Engine& Add(const std::string& name) {
+    auto random = std::make_unique<Entropy>();
+    EngineOptions engine = options;
+    engine.process.self = {random->Next(), random->Next()};
+    engine.process.owner = name;
+    if (!name.empty()) engine.process.incarnation = Incarnation{random->Next() | 1};
+    engine.strategy = LeaseStrategy({});
+    engines_.push_back(Engine::Make(
+        std::move(engine), {.clock = std::make_shared<BootClock>(),
+                            .random = std::move(random),
+                            .transport = std::make_unique<RingingTransport>(&network_, &posted_)}));
+    if (!name.empty()) {
+      const MutexLock lock(&mutex_);
+      owners_[name] = engines_.back().get();
+    }
+    return *engines_.back();
+  }
+
+ private:
+  class RingingTransport final : public Transport {
+   public:
+    RingingTransport(Network* network, Alarm* posted) : inner_(network), posted_(posted) {}
+    void Start(Answered answered) override {
+      inner_.Start([this, answered = std::move(answered)](PeerIndex peer, uint64_t call,
+                                                          const Response& response) {
+        const MutexLock lock(&mutex_);
+        if (!shut_down_) answered(peer, call, response);
+      });
+    }
+    void Send(Outgoing outgoing) override {
+      inner_.Send(std::move(outgoing));
+      posted_->Ring();
+    }
+    size_t channels() const override { return 0; }
+    void Retain(const absl::flat_hash_set<std::string>&) override {}
+    void Shutdown() override {
+      inner_.Shutdown();
+      const MutexLock lock(&mutex_);
+      shut_down_ = true;
+    }
+
+   private:
+    NetworkTransport inner_;
+    Alarm* const posted_;
+    Mutex mutex_;
+    bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
+  };
+
+  void Carry() {
+    while (!stop_.load()) {
+      std::map<std::string, Engine*> owners;
+      {
+        const MutexLock lock(&mutex_);
+        owners = owners_;
+      }
+      if (network_.Deliver(owners) == 0) posted_.WaitFor(kLong);
+    }
+  }
+
+  Network network_;
+  Alarm posted_;
+  std::vector<std::shared_ptr<Engine>> engines_;
+  Mutex mutex_;
+  std::map<std::string, Engine*> owners_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> stop_{false};
+  std::thread courier_;
+};
+
+// Counts down from destructors, and is waited for.
+class Countdown {
+ public:
+  explicit Countdown(int count) : left_(count) {}
+  void Down() {
+    if (left_.fetch_sub(1) == 1) done_.Ring();
+  }
+  bool Wait() { return done_.WaitFor(kLong); }
+  int left() const { return left_.load(); }
+
+ private:
+  std::atomic<int> left_;
+  Alarm done_;
+};
+
+struct Counted {
+  explicit Counted(Countdown* countdown) : countdown(countdown) {}
+  ~Counted() { countdown->Down(); }
+  Countdown* const countdown;
+};
+
+void InParallel(int threads, const std::function<void(int)>& body) {
+  std::vector<std::thread> running;
+  for (int i = 0; i < threads; ++i) running.emplace_back([&body, i] { body(i); });
+  for (std::thread& thread : running) thread.join();
+}
+
+TEST(EngineThreadsTest, CopiesDroppedByManyThreadsReclaimTheObjectOnce) {
+  Countdown gone(1);
+  ThreadedWorld world;
+  Engine& owner = world.Add("owner:1");
+  Ref ref = owner.Export(std::make_shared<Counted>(&gone), "counted", typeid(Counted));
+
+  InParallel(4, [&ref](int) {
+    std::vector<Ref> copies;
+    for (int i = 0; i < 20'000; ++i) {
+      copies.push_back(ref);
+      if (i % 7 == 0) copies.clear();
+    }
+  });
+  EXPECT_EQ(gone.left(), 1);
+  ref.reset();
+
+  EXPECT_TRUE(gone.Wait());
+}
+
+TEST(EngineThreadsTest, ManyThreadsExportShareImportLinkAndDrop) {
+  constexpr int kThreads = 4;
+  constexpr int kObjects = 500;
+  Countdown gone(kThreads * kObjects);
+  ThreadedWorld world;
+  Engine& owner = world.Add("owner:1");
+  Engine& holder = world.Add("");
+
+  InParallel(kThreads, [&](int thread) {
+    Ref previous;
+    for (int i = 0; i < kObjects; ++i) {
+      const auto object = std::make_shared<Counted>(&gone);
+      Ref own = owner.Export(object, "counted", typeid(Counted));
+      if (previous) {
+        EXPECT_THAT(owner.Link(own, previous), IsOk());
+      }
+      const std::string name = "name-" + std::to_string(thread);
+      EXPECT_THAT(owner.Bind(name, own), IsOk());
+      EXPECT_THAT(owner.Lookup(name).status(), IsOk());
+      const auto shared = owner.ShareObject(object, "counted", typeid(Counted), holder.id());
+      ASSERT_THAT(shared, IsOk());
+      const Ref held = holder.Import(*shared);
+      EXPECT_THAT(held.status(), IsOk());
+      EXPECT_THAT(owner.Find(*shared, typeid(Counted)), IsOk());
+      previous = std::move(own);
+    }
+    EXPECT_THAT(owner.Unbind("name-" + std::to_string(thread)), IsOk());
+  });
+
+  EXPECT_TRUE(gone.Wait()) << gone.left() << " left";
+  EXPECT_EQ(owner.stats().objects, 0u);
+}
+
+TEST(EngineThreadsTest, SettleWaitsUntilTheOwnerKnows) {
+  Countdown gone(1);
+  ThreadedWorld world;
+  Engine& owner = world.Add("owner:1");
+  Engine& holder = world.Add("");
+  const auto shared =
+      owner.ShareObject(std::make_shared<Counted>(&gone), "counted", typeid(Counted), holder.id());
+  ASSERT_THAT(shared, IsOk());
+  Ref ref = holder.Import(*shared);
+
+  EXPECT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(owner.stats().sizes.listings, 1u);
+  EXPECT_EQ(owner.stats().sizes.transits, 0u);
+
+  ref.reset();
+  EXPECT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(owner.stats().sizes.listings, 0u);
+  EXPECT_TRUE(gone.Wait());
+}
+
+TEST(EngineThreadsTest, SlowFinalizerHoldsUpNeitherCallsNorRenewalsNorOtherReclaims) {
+  Countdown entered(1);
+  Countdown gone(11);
+  Alarm let_go;
+  ThreadedWorld world;
+  world.options.on_reclaim = [&](const ReclaimEvent& event) {
+    if (event.type != "slow") return;
+    entered.Down();
+    let_go.WaitFor(kLong);
+  };
+  Engine& owner = world.Add("owner:1");
+  owner.Export(std::make_shared<Counted>(&gone), "slow", typeid(Counted));
+  ASSERT_TRUE(entered.Wait());
+
+  for (int i = 0; i < 10; ++i) {
+    owner.Export(std::make_shared<Counted>(&gone), "quick", typeid(Counted));
+  }
+  while (owner.stats().objects > 0) std::this_thread::yield();
+  EXPECT_EQ(owner.stats().finalizers_waiting, 11u);
+  let_go.Ring();
+
+  EXPECT_TRUE(gone.Wait());
+}
+
+TEST(EngineThreadsTest, GoodbyeEndsEverythingAtOnce) {
+  Countdown gone(100);
+  ThreadedWorld world;
+  Engine& owner = world.Add("owner:1");
+  Engine& holder = world.Add("");
+  std::vector<Ref> refs;
+  for (int i = 0; i < 100; ++i) {
+    refs.push_back(holder.Import(*owner.ShareObject(std::make_shared<Counted>(&gone), "counted",
+                                                    typeid(Counted), holder.id())));
+  }
+  ASSERT_TRUE(holder.Settle(kLong));
+  holder.Shutdown(kLong);
+
+  EXPECT_TRUE(gone.Wait());
+  EXPECT_EQ(owner.stats().sizes.clients, 0u);
+  EXPECT_EQ(owner.stats().counters.goodbyes, 1u);
+}
+
+TEST(EngineThreadsTest, ShutdownWhileOthersUseItIsSafe) {
+  for (int round = 0; round < 20; ++round) {
+    ThreadedWorld world;
+    Engine& owner = world.Add("owner:1");
+    Engine& holder = world.Add("");
+    std::atomic<bool> stop{false};
+    std::thread user([&] {
+      while (!stop.load()) {
+        const auto shared =
+            owner.ShareObject(std::make_shared<int>(1), "int", typeid(int), holder.id());
+        if (!shared.ok()) continue;
+        const Ref ref = holder.Import(*shared);
+        (void)ref.status();
+      }
+    });
+    holder.Shutdown(std::chrono::milliseconds(1));
+    owner.Shutdown(Duration::zero());
+    stop.store(true);
+    user.join();
+  }
+}
+
+}  // namespace
+}  // namespace dgc::testing

@@ -1,0 +1,151 @@
+// The small parts of the runtime: payload table, keys, entropy, histogram, alarm, type names.
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "dgc/runtime/alarm.h"
+#include "dgc/runtime/client_key.h"
+#include "dgc/runtime/clock.h"
+#include "dgc/runtime/entropy.h"
+#include "dgc/runtime/histogram.h"
+#include "dgc/runtime/payload_table.h"
+#include "dgc/runtime/wire_type.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace dgc {
+namespace {
+
+using ::testing::Each;
+using ::testing::Eq;
+using ::testing::Optional;
+using ::testing::SizeIs;
+
+TEST(PayloadTableTest, FindsByAddressUntilTakenOrDisowned) {
+  PayloadTable table;
+  const auto first = std::make_shared<int>(1);
+  const auto second = std::make_shared<int>(2);
+  table.Put(ObjectIndex{5}, first, 3);
+  table.Put(ObjectIndex{5000}, second, 4);
+
+  EXPECT_THAT(table.Find(first.get()), Optional(ObjectIndex{5}));
+  EXPECT_THAT(table.Find(second.get()), Optional(ObjectIndex{5000}));
+  EXPECT_EQ(table.KindOf(ObjectIndex{5000}), 4);
+  EXPECT_EQ(table.Get(ObjectIndex{6}), nullptr);
+  EXPECT_EQ(table.Get(ObjectIndex{1'000'000}), nullptr);
+
+  table.Disown(ObjectIndex{5});
+  EXPECT_THAT(table.Find(first.get()), Eq(std::nullopt));
+  EXPECT_EQ(table.Get(ObjectIndex{5}), first);
+  const PayloadTable::Payload taken = table.Take(ObjectIndex{5});
+  EXPECT_EQ(taken.object, first);
+  EXPECT_EQ(taken.kind, 3);
+  EXPECT_EQ(table.Take(ObjectIndex{5}).object, nullptr);
+}
+
+TEST(PayloadTableTest, DisownedAddressBelongsToTheNextObject) {
+  PayloadTable table;
+  const auto object = std::make_shared<int>(1);
+  table.Put(ObjectIndex{1}, object, 0);
+  table.Disown(ObjectIndex{1});
+  table.Put(ObjectIndex{2}, object, 0);
+
+  table.Take(ObjectIndex{1});
+
+  EXPECT_THAT(table.Find(object.get()), Optional(ObjectIndex{2}));
+}
+
+TEST(PayloadTableTest, TakeAllEmptiesIt) {
+  PayloadTable table;
+  for (uint32_t i = 0; i < 3000; ++i) {
+    table.Put(ObjectIndex{i}, std::make_shared<int>(static_cast<int>(i)), 0);
+  }
+  EXPECT_THAT(table.TakeAll(), SizeIs(3000));
+  EXPECT_THAT(table.TakeAll(), SizeIs(0));
+}
+
+// Appendix A of the paper: the key is 00 01 ... 0f, the text 00 01 ... 0e.
+TEST(ClientKeyTest, SipHashIsThatOfThePaper) {
+  std::string text;
+  for (char byte = 0; byte < 15; ++byte) text.push_back(byte);
+
+  EXPECT_EQ(SipHash24(0x0706050403020100, 0x0f0e0d0c0b0a0908, text), 0xa129ca6149be45e5u);
+}
+
+TEST(ClientKeyTest, KeyIsTheSameForOneRunOfOneOwnerAndDifferentForAnyOther) {
+  Entropy random;
+  const ClientKeys keys(&random);
+  const ClientKeys others(&random);
+  const ClientKey key = keys.For("owner:1", Incarnation{7});
+
+  EXPECT_TRUE(key.valid());
+  EXPECT_EQ(keys.For("owner:1", Incarnation{7}), key);
+  EXPECT_NE(keys.For("owner:1", Incarnation{8}), key);
+  EXPECT_NE(keys.For("owner:2", Incarnation{7}), key);
+  EXPECT_NE(others.For("owner:1", Incarnation{7}), key);
+}
+
+TEST(EntropyTest, NumbersDoNotRepeatAcrossBlocks) {
+  Entropy entropy;
+  std::set<uint64_t> seen;
+  for (int i = 0; i < 10'000; ++i) seen.insert(entropy.Next());
+
+  EXPECT_THAT(seen, SizeIs(10'000));
+}
+
+TEST(HistogramTest, CountsInTheBucketWhoseBoundIsNotBelow) {
+  Histogram histogram;
+  histogram.Observe(Duration::zero());
+  histogram.Observe(Histogram::kBounds[0]);
+  histogram.Observe(Histogram::kBounds[0] + Duration(1));
+  histogram.Observe(std::chrono::hours(1));
+
+  const Histogram::Snapshot snapshot = histogram.Take();
+  EXPECT_EQ(snapshot.counts.front(), 2u);
+  EXPECT_EQ(snapshot.counts[1], 1u);
+  EXPECT_EQ(snapshot.counts.back(), 1u);
+  EXPECT_EQ(snapshot.sum, 2 * Histogram::kBounds[0] + Duration(1) + std::chrono::hours(1));
+}
+
+TEST(AlarmTest, RingBeforeTheSleepEndsIt) {
+  Alarm alarm;
+  alarm.Ring();
+  alarm.Ring();
+
+  EXPECT_TRUE(alarm.WaitFor(std::chrono::hours(1)));
+  EXPECT_FALSE(alarm.WaitFor(Duration::zero())) << "two rings are one";
+}
+
+TEST(AlarmTest, RingFromAnotherThreadEndsTheSleep) {
+  Alarm alarm;
+  std::thread other([&] { alarm.Ring(); });
+
+  EXPECT_TRUE(alarm.WaitFor(std::chrono::hours(1)));
+  other.join();
+}
+
+TEST(BootClockTest, NeverGoesBack) {
+  BootClock clock;
+  TimePoint last = clock.Now();
+  for (int i = 0; i < 1000; ++i) {
+    const TimePoint now = clock.Now();
+    ASSERT_GE(now, last);
+    last = now;
+  }
+}
+
+struct Plain {};
+struct Named {
+  static constexpr std::string_view kWireType = "named";
+};
+
+TEST(WireTypeTest, IsTheCppNameUnlessTheTypeSaysOtherwise) {
+  EXPECT_EQ(WireType<Named>(), "named");
+  EXPECT_EQ(WireType<Plain>(), "dgc::(anonymous namespace)::Plain");
+  EXPECT_EQ(WireType<int>(), "int");
+}
+
+}  // namespace
+}  // namespace dgc
