@@ -1,7 +1,7 @@
 // CollectorServiceImpl: dgc.v1.CollectorService over a Receiver.
 //
 // Each handler converts, makes one call, converts back and finishes; none blocks, decides or keeps
-// anything. Thread-safe, as gRPC requires.
+// anything.  Thread-safe, as gRPC requires.
 #pragma once
 
 #include "dgc/rpc/method.h"

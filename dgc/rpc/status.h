@@ -17,7 +17,7 @@ absl::Status FromGrpc(const grpc::Status& status);
 // What an owner answers.  REQUIRES: the code is not kUnknownOutcome, which no owner can say.
 grpc::Status ToGrpc(const Refusal& refusal);
 // What a holder makes of a call that failed.  Anything that the protocol does not define is
-// kUnknownOutcome: UNAVAILABLE too, since the transport says it as well as the owner. REQUIRES:
+// kUnknownOutcome: UNAVAILABLE too, since the transport says it as well as the owner.  REQUIRES:
 // !status.ok().
 Refusal RefusalFrom(const grpc::Status& status);
 

@@ -6,11 +6,12 @@
 // most kWorkBudget steps of deferred work (about 50 us).
 //
 //     any thread    inputs; the sends that they cause
-//     reaper        Tick and Work when they are due, logs; gives callers way while there is much to reap
-//     finalizer     on_reclaim, on_lost, and the last shared_ptr of reclaimed objects: may block as long as they like
+//     reaper        Tick and Work when due, logs; gives callers way while there is much to reap
+//     finalizer     the application's callbacks, and the last shared_ptr of reclaimed objects:
+//                   may block as long as they like
 //
 // Knows neither gRPC nor protobuf nor prometheus, so that it runs under ThreadSanitizer with
-// fakes. Thread-safe.  Must be Shutdown() before the last pointer goes; Refs may keep the (then
+// fakes.  Thread-safe.  Must be Shutdown() before the last pointer goes; Refs may keep the (then
 // lifeless) engine longer.
 #pragma once
 

@@ -47,7 +47,7 @@ class Holder {
 
   // Takes in a reference that has arrived.  Never blocks; the owner hears of it in the background,
   // and until then the transit lease in `ref` protects the object.  Each wire reference is imported
-  // once: to hold it twice, copy the Ref. Refused (see Ref::status):
+  // once: to hold it twice, copy the Ref.  Refused (see Ref::status):
   //   INVALID_ARGUMENT     malformed, also when empty;
   //   FAILED_PRECONDITION  an own object of an earlier run of this process;
   //   NOT_FOUND            an own object that is gone: when and why;

@@ -36,7 +36,7 @@ struct Options {
   uint32_t types_max = 4096;
 
   // Called on the finalizer thread for each reclaimed object, one at a time, before its last
-  // shared_ptr here is dropped. May block and may use the Owner, but not shut it down.  A slow one
+  // shared_ptr here is dropped.  May block and may use the Owner, but not shut it down.  A slow one
   // delays other finalizers only.
   std::function<void(const ReclaimEvent&)> on_reclaim = {};
   // Called on the same thread for each reference lost.  Same rules.
@@ -51,7 +51,7 @@ struct Options {
   Duration goodbye_timeout = std::chrono::seconds(2);
 
   // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.
-  // Null: insecure. (An owner's server credentials are given to its grpc::ServerBuilder as usual.)
+  // Null: insecure.  (An owner's server credentials are given to its grpc::ServerBuilder as usual.)
   std::shared_ptr<grpc::ChannelCredentials> channel_credentials = {};
 };
 

@@ -1,9 +1,8 @@
 // Owner: lets a process host objects that other processes refer to.
 //
-//     dgc::Owner owner({.name = "uploads-0.uploads:7000"});    // before the server, so that it
-//     outlives it builder.RegisterService(owner.service());
-//     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0); // or a second server may share the
-//     port unnoticed
+//     dgc::Owner owner({.name = "uploads-0.uploads:7000"});  // before the server: it outlives it
+//     builder.RegisterService(owner.service());
+//     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // or two servers may share a port
 //     ...
 //     // In a handler that makes an object and returns a reference to it:
 //     *reply->mutable_upload() = owner.Share(std::make_shared<Upload>(...), context);
@@ -69,7 +68,7 @@ class Owner : public Holder {
   }
 
   // A reference to `object`, hosted from now on if it was not yet, to be returned to the caller in
-  // the reply being made. `context` says who that is: it is listed as a holder without a round trip
+  // the reply being made.  `context` says who that is: it is listed as a holder without a round trip
   // of its own (implicit dirty).  A caller that does not name itself has one transit term to do so.
   // On failure an empty message, which no one will import; the other form says why, and then leaves
   // `into` unchanged.
@@ -93,8 +92,7 @@ class Owner : public Holder {
   // The own object that a reference names.  Takes no transit lease: what is to be kept is imported.
   //   INVALID_ARGUMENT     malformed, or it was exported as another C++ type than exactly T;
   //   FAILED_PRECONDITION  an object of an earlier run, or of another owner;
-  //   NOT_FOUND            never existed, reclaimed or unexported; the message says which, when and
-  //   why.
+  //   NOT_FOUND            never existed, reclaimed or unexported: which, when, why.
   template <typename T>
   absl::StatusOr<std::shared_ptr<T>> Find(const v1::Ref& ref) const {
     return Cast<T>(FindAny(ref, typeid(T)));
@@ -109,7 +107,7 @@ class Owner : public Holder {
   absl::Status Unexport(const v1::Ref& ref);
 
   // --- The graph.  `from` is a Ref to an own object, otherwise FAILED_PRECONDITION; `to` is to
-  // anyone's. Adds an edge: `to` is kept for as long as `from` is.  Edges are a multiset.
+  // anyone's.  Adds an edge: `to` is kept for as long as `from` is.  Edges are a multiset.
   // RESOURCE_EXHAUSTED: edges_per_object_max.
   absl::Status Link(const Ref& from, const Ref& to);
   // NOT_FOUND if there is no such edge.
@@ -125,7 +123,7 @@ class Owner : public Holder {
   // Refused with NOT_FOUND if nothing has that name.
   Ref Lookup(std::string_view name) const;
 
-  // --- Operation. Holds reaping (nothing lapses), or releases it although the mass-expiry brake
+  // --- Operation.  Holds reaping (nothing lapses), or releases it although the mass-expiry brake
   // holds it, until told otherwise.
   void SetReaping(ReapingMode mode);
 

@@ -66,8 +66,8 @@ class Ref {
   // Whether the reference is held and not known to be lost.
   bool ok() const { return status().ok(); }
   // OK, or:
-  //   NOT_FOUND            the object never existed, was reclaimed or unexported; the message says
-  //   which, when and why; FAILED_PRECONDITION  the owner has restarted, or the Ref is empty;
+  //   NOT_FOUND            the object never existed, was reclaimed or unexported: which, when, why;
+  //   FAILED_PRECONDITION  the owner has restarted, or the Ref is empty;
   //   CANCELLED            the Owner or Holder it came from was shut down;
   //   or whatever refused it (INVALID_ARGUMENT, RESOURCE_EXHAUSTED ...).
   // Does not ask the owner: OK means "not known to be lost".
@@ -90,7 +90,7 @@ class Ref {
 
   // The reference as it travels to whoever is to keep it, in any message, by any path; imported
   // at most once for each Share().  The object is kept until the receiver has imported it, or
-  // `term` has passed (0: the owner's default). On failure (RESOURCE_EXHAUSTED, or status() is
+  // `term` has passed (0: the owner's default).  On failure (RESOURCE_EXHAUSTED, or status() is
   // not OK) the result is an empty message, which no one will import; the other form says why,
   // and then leaves `into` unchanged.
   v1::Ref Share(Duration term = Duration::zero()) const;

@@ -4,7 +4,7 @@
 //     Engine& owner = world.AddOwner("owner:1");
 //     Engine& holder = world.AddHolder();
 //     ...
-//     world.Run(seconds(1));      // time passes, messages arrive, reapers and finalizers have their turns
+//     world.Run(seconds(1));      // time passes, messages arrive, background threads' turns
 //
 // Requests wait on the network until Run(); one may be lost, or all of them (Cut).  Not
 // thread-safe, but for what engines with background threads use: the clock, and sending.
