@@ -1,11 +1,12 @@
-// DGC_PROBE: marks a rare state, so that a campaign of the simulator can tell whether it was ever reached.
+// DGC_PROBE: marks a rare state, so that a campaign of the simulator can tell whether it was ever
+// reached.
 //
 //     if (late) {
 //       DGC_PROBE("late dirty refused");
 //
-// Nothing at all unless the build defines DGC_SIMULATION, which only the simulator's own copy of the pure
-// layers does.  There every probe that is linked in is listed, hit or not (ProbeSites()), in
-// no defined order: sort by name.  Not thread-safe: the simulator is one thread.
+// Nothing at all unless the build defines DGC_SIMULATION, which only the simulator's own copy of
+// the pure layers does.  There every probe that is linked in is listed, hit or not (ProbeSites()),
+// in no defined order: sort by name.  Not thread-safe: the simulator is one thread.
 #pragma once
 
 #ifdef DGC_SIMULATION

@@ -1,7 +1,8 @@
 // Activity: something that goes on in a simulated cluster: a workload or a nemesis.
 //
-// Workloads do what applications do, nemeses break things; neither knows of the other, so any of them compose
-// (FoundationDB's way).  Each draws its chance from a stream of its own: adding one does not shift what the others do.
+// Workloads do what applications do, nemeses break things; neither knows of the other, so any of
+// them compose (FoundationDB's way).  Each draws its chance from a stream of its own: adding one
+// does not shift what the others do.
 //
 //     std::vector<std::unique_ptr<Activity>> activities;
 //     activities.push_back(MakeWorkload(WorkloadKind::kChurn));

@@ -1,4 +1,5 @@
-// The application that runs on a simulated cluster: the part of Cluster that a user's program would be.
+// The application that runs on a simulated cluster: the part of Cluster that a user's program would
+// be.
 
 #include <algorithm>
 #include <utility>

@@ -1,8 +1,9 @@
 // Cluster: several simulated processes, the network between them, and the oracle that watches.
 //
-// Each node runs one production dgc::Process and drives it as the runtime does: an input with the node's own time, then the
-// outputs; Tick when wake_at says so, Work in bounded steps.  On top stands a small application: variables that hold handles,
-// objects with edges, names, and messages that carry references.  Whatever it does is told to the oracle as well.
+// Each node runs one production dgc::Process and drives it as the runtime does: an input with the
+// node's own time, then the outputs; Tick when wake_at says so, Work in bounded steps.  On top
+// stands a small application: variables that hold handles, objects with edges, names, and messages
+// that carry references.  Whatever it does is told to the oracle as well.
 //
 //     Cluster cluster({.seed = 1});
 //     const NodeIndex owner = cluster.AddNode(), holder = cluster.AddNode();
@@ -12,7 +13,8 @@
 //     cluster.Run(std::chrono::seconds(60));
 //     assert(cluster.Exists(x) && !cluster.failure());
 //
-// A run is a function of the options and the calls: one seed, one run.  It stops at the first thing that breaks (failure()).
+// A run is a function of the options and the calls: one seed, one run.  It stops at the first thing
+// that breaks (failure()).
 // Thread-compatible.
 #pragma once
 
@@ -92,8 +94,9 @@ class Cluster {
   void Partition(NodeIndex a, NodeIndex b);
   void Heal() { network_.HealAll(); }
 
-  // --- The application.  Objects are named by their place in the oracle's records; every node may have
-  // several variables with the same one.  What needs a variable the node does not have does nothing.
+  // --- The application.  Objects are named by their place in the oracle's records; every node may
+  // have several variables with the same one.  What needs a variable the node does not have does
+  // nothing.
   ShadowObject Create(NodeIndex node);
   bool Has(NodeIndex node, ShadowObject object) const;
   void Copy(NodeIndex node, ShadowObject object);
@@ -108,7 +111,8 @@ class Cluster {
   void Lookup(NodeIndex node, const std::string& name);
   void Unexport(NodeIndex node, ShadowObject object);
   void UnexportAll(NodeIndex node);
-  // Sends a reference in a message nobody answers (a queue, a database), protected for `term` (0: the default).
+  // Sends a reference in a message nobody answers (a queue, a database), protected for `term` (0:
+  // the default).
   void Send(NodeIndex from, ShadowObject object, NodeIndex to, Duration term);
   // `caller` asks, `server` answers with a reference: the implicit dirty.
   void Fetch(NodeIndex caller, NodeIndex server, ShadowObject object);
@@ -126,7 +130,8 @@ class Cluster {
   };
   const std::vector<Variable>& Variables(NodeIndex node) const;
   const std::vector<std::string>& Names(NodeIndex node) const;
-  // Edges of `object` are what the application linked; the oracle forgets them when it is reclaimed.
+  // Edges of `object` are what the application linked; the oracle forgets them when it is
+  // reclaimed.
   bool Exists(ShadowObject object) const { return oracle_.Exists(object); }
   const Process& process(NodeIndex node) const;
   Oracle& oracle() { return oracle_; }

@@ -1,8 +1,8 @@
 // EventQueue: the virtual time of a simulated run, and what happens when.
 //
-// Events run one at a time, ordered by (time, order of scheduling), so a run is a function of what was scheduled.
-// Virtual time is a Duration since the start of the run: true time, which no simulated process can see
-// (they see their own clocks, TimePoint).  Thread-compatible.
+// Events run one at a time, ordered by (time, order of scheduling), so a run is a function of what
+// was scheduled.  Virtual time is a Duration since the start of the run: true time, which no
+// simulated process can see (they see their own clocks, TimePoint).  Thread-compatible.
 #pragma once
 
 #include <cstdint>

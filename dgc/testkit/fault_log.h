@@ -1,8 +1,8 @@
 // FaultLog: what went wrong in a simulated run, when and between whom.
 //
-// The oracle's evidence: a lease that lapses although nothing disturbed its holder is a bug, so every fault that the
-// simulator injects is written down here, by the part that injects it, and nothing else is.
-// Times are true time.  Thread-compatible.
+// The oracle's evidence: a lease that lapses although nothing disturbed its holder is a bug, so
+// every fault that the simulator injects is written down here, by the part that injects it, and
+// nothing else is.  Times are true time.  Thread-compatible.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,9 @@
-// SimulatedNetwork: carries messages between simulated nodes, late, twice, out of order or not at all.
+// SimulatedNetwork: carries messages between simulated nodes, late, twice, out of order or not at
+// all.
 //
-// It carries closures, so that any message travels as the plain struct it is.  Every copy draws its own delay: messages
-// overtake each other.  A *straggler* is so late that its sender has long given up: the ghost of the
-// literature.  A message that is lost or disturbed is written to the FaultLog.
+// It carries closures, so that any message travels as the plain struct it is.  Every copy draws its
+// own delay: messages overtake each other.  A *straggler* is so late that its sender has long given
+// up: the ghost of the literature.  A message that is lost or disturbed is written to the FaultLog.
 //
 // Thread-compatible.
 #pragma once

@@ -1,24 +1,28 @@
 // Oracle: who truly holds what in a simulated run, and whether the collector may do what it does.
 //
-// A shadow of the whole system in one place, kept from two sources only: what the applications do (create, link, send, drop ...)
-// and which messages the network has delivered with which answers.  It shares no code with the collector's tables and never asks
-// them.  It asserts:
+// A shadow of the whole system in one place, kept from two sources only: what the applications do
+// (create, link, send, drop ...) and which messages the network has delivered with which answers.
+// It shares no code with the collector's tables and never asks them.  It asserts:
 //
 //   SAFETY, at every reclaim.  No object is reclaimed while
 //     * its own process has a handle, a name or a protected path of edges to it;
 //     * another process has it (a handle, or an edge from an object that exists) and is protected;
 //     * a copy of its reference is on its way and is protected.
 //   PROTECTED is what the protocol promises (proto/dgc/v1/collector.proto), restated here:
-//     * a holder, from the first Dirty it sent since it got the reference and the owner accepted, for as long as its lease runs:
-//       the owner received a Dirty or Renew, answered with a term, and that term has not passed on the
-//       owner's clock, the owner's own stops not counted.  Until that Dirty, it is protected as the copies are that it received;
+//     * a holder, from the first Dirty that it sent since it got the reference and that the owner
+//       accepted, for as long as its lease runs: the owner received a Dirty or Renew, answered with
+//       a term, and that term has not passed on the owner's clock, the owner's own stops not
+//       counted.  Until that Dirty, it is protected as the copies are that it received;
 //     * a copy that the owner sent, for the transit term, unless it was consumed;
-//     * a copy that a holder sent, as that holder is, until the owner accepted its Transit, then for the term granted.
-//     A Clean sent while the application still holds protects nobody from blame: it is a bug, and the protection goes on.
-//   Even an unprotected holder must have had bad luck: that a whole term passed without renewal although the fault log
-//   knows of nothing that disturbed the two is a bug as well ("excused" needs a cause).
-//   HONESTY.  A reference reported lost is to an object that is gone; whoever has a reference to an object that is gone was told.
-//   LIVENESS.  ExpectedObjects(): what is left once all has settled.
+//     * a copy that a holder sent, as that holder is, until the owner accepted its Transit, then
+//       for the term granted.
+//     A Clean sent while the application still has the reference excuses nothing: it is a bug, and
+//     the protection goes on.
+//   Even an unprotected holder must have had bad luck: that a whole term passed without renewal
+//   although the fault log knows of nothing that disturbed the two is a bug as well.
+//   HONESTY.  A reference reported lost is to an object that is gone; whoever has a reference to an
+//   object that is gone was told.
+//   LIVENESS.  FindExpected(): what is left once all has settled.
 //
 // Thread-compatible.
 #pragma once
@@ -39,7 +43,8 @@
 
 namespace dgc::testkit {
 
-// One object, one run of a process, one copy of a reference: positions in the oracle's records, which only grow.
+// One object, one run of a process, one copy of a reference: positions in the oracle's records,
+// which only grow.
 enum class ShadowObject : uint32_t {};
 enum class ShadowProcess : uint32_t {};
 enum class ShadowCopy : uint32_t {};
@@ -104,8 +109,8 @@ class Oracle {
   void FindExpected();
   // As found by the last FindExpected(): what `owner` hosts of it.
   std::vector<ShadowObject> ExpectedObjects(ShadowProcess owner) const;
-  // How many (holder, object) pairs are listed at `owner` at least, and at most: whether a holder of an
-  // unexported object knows of it depends on whether it has asked.
+  // How many (holder, object) pairs are listed at `owner` at least, and at most: whether a holder
+  // of an unexported object knows of it depends on whether it has asked.
   struct Range {
     uint64_t low = 0;
     uint64_t high = 0;

@@ -1,8 +1,8 @@
 // SimRandom: the only source of chance in a simulated run.
 //
-// The same seed gives the same numbers on every machine: integers only, no library distributions and
-// no floating-point functions.  Fork() gives an independent stream, so that one part's draws do not shift another's.
-// Thread-compatible.
+// The same seed gives the same numbers on every machine: integers only, no library distributions
+// and no floating-point functions.  Fork() gives an independent stream, so that one part's draws do
+// not shift another's.  Thread-compatible.
 #pragma once
 
 #include <cstdint>

@@ -6,12 +6,12 @@
 //     campaign_mutated --mutation "NAME" ...         with that deliberate defect (see --mutations)
 //     campaign_mutated --score --seeds 4000          with each of them in turn, until it is noticed
 //
-// Prints a line per failing seed: seed, step, what broke and the command that replays it.  Exits 0 if no seed failed and,
-// with --probes, every probe was hit.  With --until-failure it stops at the first one; with
-// --expect-failure that is what is wanted.
+// Prints a line per failing seed: seed, step, what broke and the command that replays it.  Exits 0
+// if no seed failed and, with --probes, every probe was hit.  With --until-failure it stops at the
+// first one; with --expect-failure that is what is wanted.
 //
-// Each worker is a process of its own: a broken invariant aborts it, which is a failure of the seed it was at, and the
-// others go on.  What they share is one page of counters.
+// Each worker is a process of its own: a broken invariant aborts it, which is a failure of the seed
+// it was at, and the others go on.  What they share is one page of counters.
 
 #include <sys/mman.h>
 #include <sys/wait.h>

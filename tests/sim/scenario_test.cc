@@ -1,7 +1,7 @@
 // Scenarios: one fault each, a few lines each, on the simulator.
 //
-// Every scenario ends with the oracle content: nothing unsafe, nothing leaked, nobody left in the dark.
-// The names R1 to R19 are the promises of dgc/README.md.
+// Every scenario ends with the oracle content: nothing unsafe, nothing leaked, nobody left in the
+// dark. The names R1 to R19 are the promises of dgc/README.md.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
