@@ -1,6 +1,7 @@
 #include "dgc/core/object_table.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,16 +12,14 @@ namespace dgc {
 using State = ObjectRecord::State;
 
 ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters)
-    : options_(options),
-      counters_(counters),
-      by_id_(0, IdHash{&records_}, IdEq{&records_}),
-      collector_(options.local_round_interval, &records_) {}
+    : options_(options), counters_(counters), collector_(options.local_round_interval, &records_) {}
 
 absl::StatusOr<ObjectIndex> ObjectTable::Add(const ObjectId& id, uint16_t type) {
   if (records_.size() >= options_.objects_max) {
     return absl::ResourceExhaustedError(
         absl::StrCat("this process hosts ", options_.objects_max, " objects, its maximum"));
   }
+  DGC_CHECK(!FindRecord(id).has_value());
   const uint32_t index = records_.Allocate();
   ObjectRecord& record = records_[index];
   record.id = id;
@@ -28,23 +27,51 @@ absl::StatusOr<ObjectIndex> ObjectTable::Add(const ObjectId& id, uint16_t type) 
   record.state = State::kLive;
   record.pins = 1;
   collector_.Born(record);
-  const bool added = by_id_.insert(index).second;
-  DGC_CHECK(added);
+  by_id_.Insert(TagOf(id.high, id.low), index);
   ++live_;
   ++counters_->objects_exported;
   return ObjectIndex{index};
 }
 
 std::optional<ObjectIndex> ObjectTable::FindRecord(const ObjectId& id) const {
-  const auto it = by_id_.find(id);
-  if (it == by_id_.end()) return std::nullopt;
-  return ObjectIndex{*it};
+  const auto found =
+      by_id_.Find(TagOf(id.high, id.low), [&](uint32_t index) { return records_[index].id == id; });
+  if (!found.has_value()) return std::nullopt;
+  return ObjectIndex{*found};
 }
 
 std::optional<ObjectIndex> ObjectTable::Find(const ObjectId& id) const {
-  const auto it = by_id_.find(id);
-  if (it == by_id_.end() || !Alive(ObjectIndex{*it})) return std::nullopt;
-  return ObjectIndex{*it};
+  const auto found = FindRecord(id);
+  return found.has_value() && Alive(*found) ? found : std::nullopt;
+}
+
+void ObjectTable::Locate(std::span<const Row> rows, std::span<ObjectIndex> hints) const {
+  std::array<uint32_t, kLocateMax> tags;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    tags[i] = TagOf(rows[i].id.high, rows[i].id.low);
+    by_id_.Prefetch(tags[i]);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    // Where there is none, any hint is as wrong as another.
+    hints[i] = ObjectIndex{by_id_.Peek(tags[i]).value_or(0)};
+    if (Raw(hints[i]) < records_.end()) Prefetch(hints[i]);
+  }
+}
+
+std::optional<ObjectIndex> ObjectTable::FindRecord(const ObjectId& id, ObjectIndex hint) const {
+  if (Raw(hint) < records_.end() && Get(hint).id == id && id.valid()) return hint;
+  return FindRecord(id);
+}
+
+std::optional<ObjectIndex> ObjectTable::Find(const ObjectId& id, ObjectIndex hint) const {
+  const auto found = FindRecord(id, hint);
+  return found.has_value() && Alive(*found) ? found : std::nullopt;
+}
+
+void ObjectTable::Prefetch(ObjectIndex object) const {
+  const auto* const record = reinterpret_cast<const char*>(&records_[Raw(object)]);
+  __builtin_prefetch(record, /*rw=*/1);
+  __builtin_prefetch(record + sizeof(ObjectRecord) - 1, /*rw=*/1);  // It may be across two lines.
 }
 
 Failure ObjectTable::WhyAbsent(const ObjectId& id, TimePoint now) const {
@@ -54,12 +81,14 @@ Failure ObjectTable::WhyAbsent(const ObjectId& id, TimePoint now) const {
     failure.reclaim_reason = ReclaimReason::kCycle;
     return failure;
   }
-  const auto it = remembered_.find(id);
-  if (it == remembered_.end()) return failure;
-  failure.reason = it->second.reason == ReclaimReason::kUnexport ? FailureReason::kUnexported
+  const auto found = remembered_by_id_.Find(
+      TagOf(id.high, id.low), [&](uint32_t position) { return remembered_[position].id == id; });
+  if (!found.has_value()) return failure;
+  const Remembered& remembered = remembered_[*found];
+  failure.reason = remembered.reason == ReclaimReason::kUnexport ? FailureReason::kUnexported
                                                                  : FailureReason::kReclaimed;
-  failure.reclaim_reason = it->second.reason;
-  failure.reclaimed_ago = std::max(now - it->second.when, Duration::zero());
+  failure.reclaim_reason = remembered.reason;
+  failure.reclaimed_ago = std::max(now - remembered.when, Duration::zero());
   return failure;
 }
 
@@ -188,12 +217,18 @@ void ObjectTable::AfterDecrement(ObjectIndex object, ReclaimReason why) {
 
 void ObjectTable::Remember(const ObjectId& id, ReclaimReason reason, TimePoint now) {
   if (options_.reclaimed_remembered_max == 0) return;
-  if (remembered_order_.size() == options_.reclaimed_remembered_max) {
-    remembered_.erase(remembered_order_.front());
-    remembered_order_.pop_front();
+  if (remembered_.size() < options_.reclaimed_remembered_max) {
+    remembered_next_ = remembered_.size();
+    remembered_.emplace_back();
+  } else {
+    if (remembered_next_ == remembered_.size()) remembered_next_ = 0;
+    const ObjectId& oldest = remembered_[remembered_next_].id;
+    remembered_by_id_.Erase(TagOf(oldest.high, oldest.low),
+                            static_cast<uint32_t>(remembered_next_));
   }
-  remembered_order_.push_back(id);
-  remembered_[id] = {reason, now};
+  remembered_[remembered_next_] = {id, now, reason};
+  remembered_by_id_.Insert(TagOf(id.high, id.low), static_cast<uint32_t>(remembered_next_));
+  ++remembered_next_;
 }
 
 void ObjectTable::End(ObjectIndex object, ReclaimReason reason, TimePoint now,
@@ -235,7 +270,8 @@ void ObjectTable::FreeIfUnused(ObjectIndex object) {
       dismantling_ == object) {
     return;
   }
-  by_id_.erase(Raw(object));
+  const ObjectId& id = record.id;
+  by_id_.Erase(TagOf(id.high, id.low), Raw(object));
   records_.Free(Raw(object));
 }
 
@@ -247,6 +283,8 @@ bool ObjectTable::Work(size_t budget, TimePoint now, std::vector<Reclaimed>* rec
       Dismantle(dropped);
     } else if (!doomed_.empty()) {
       --budget;
+      constexpr size_t kAhead = 8;
+      if (doomed_.size() > kAhead) Prefetch(doomed_[doomed_.size() - 1 - kAhead]);
       const ObjectIndex object = doomed_.back();
       doomed_.pop_back();
       ObjectRecord& record = At(object);

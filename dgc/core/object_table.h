@@ -16,15 +16,14 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dgc/core/counters.h"
@@ -32,6 +31,7 @@
 #include "dgc/core/local_collector.h"
 #include "dgc/core/message.h"
 #include "dgc/core/object_record.h"
+#include "dgc/core/position_index.h"
 #include "dgc/core/slab.h"
 #include "dgc/core/time.h"
 
@@ -69,8 +69,15 @@ class ObjectTable {
   std::optional<ObjectIndex> Find(const ObjectId& id) const;
   // Also one that was unexported and is still held by somebody.
   std::optional<ObjectIndex> FindRecord(const ObjectId& id) const;
-  // Brings what Find(id) will need closer; for batches.
-  void Prefetch(const ObjectId& id) const { by_id_.prefetch(id); }
+  // The same for a batch: first Locate() all, which overlaps their cache misses and says where each
+  // probably is, then Find() one by one with that hint.  REQUIRES: at most kLocateMax; as many hints
+  // as rows.
+  static constexpr size_t kLocateMax = 32;
+  void Locate(std::span<const Row> rows, std::span<ObjectIndex> hints) const;
+  std::optional<ObjectIndex> Find(const ObjectId& id, ObjectIndex hint) const;
+  std::optional<ObjectIndex> FindRecord(const ObjectId& id, ObjectIndex hint) const;
+  // Brings the record closer.
+  void Prefetch(ObjectIndex object) const;
   // Why Find(id) fails: fills reason, reclaim_reason and reclaimed_ago.
   Failure WhyAbsent(const ObjectId& id, TimePoint now) const;
 
@@ -121,21 +128,9 @@ class ObjectTable {
 
  private:
   struct Remembered {
-    ReclaimReason reason{};
+    ObjectId id;
     TimePoint when{};
-  };
-  struct IdHash {
-    using is_transparent = void;
-    const Slab<ObjectRecord>* records;
-    size_t operator()(const ObjectId& id) const { return static_cast<size_t>(id.low ^ id.high); }
-    size_t operator()(uint32_t index) const { return (*this)((*records)[index].id); }
-  };
-  struct IdEq {
-    using is_transparent = void;
-    const Slab<ObjectRecord>* records;
-    bool operator()(uint32_t a, uint32_t b) const { return (*records)[a].id == (*records)[b].id; }
-    bool operator()(uint32_t a, const ObjectId& b) const { return (*records)[a].id == b; }
-    bool operator()(const ObjectId& a, uint32_t b) const { return a == (*records)[b].id; }
+    ReclaimReason reason{};
   };
 
   ObjectRecord& At(ObjectIndex object) { return records_[Raw(object)]; }
@@ -150,7 +145,7 @@ class ObjectTable {
   const ObjectTableOptions options_;
   Counters* const counters_;
   Slab<ObjectRecord> records_;
-  absl::flat_hash_set<uint32_t, IdHash, IdEq> by_id_;
+  PositionIndex by_id_;
   absl::flat_hash_map<std::string, ObjectIndex> names_;
   size_t live_ = 0;
   LocalCollector collector_;
@@ -160,9 +155,10 @@ class ObjectTable {
   // The object whose edges are being dropped.
   std::optional<ObjectIndex> dismantling_;
 
-  // Two views of one set: the latest reclaimed, oldest first.
-  absl::flat_hash_map<ObjectId, Remembered> remembered_;
-  std::deque<ObjectId> remembered_order_;
+  // Two views of one set: the latest reclaimed.  The oldest is at remembered_next_ once it is full.
+  std::vector<Remembered> remembered_;
+  size_t remembered_next_ = 0;
+  PositionIndex remembered_by_id_;
 };
 
 }  // namespace dgc

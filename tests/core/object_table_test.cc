@@ -477,7 +477,7 @@ TEST_F(ObjectTableDeathTest, CountsDoNotGoBelowZero) {
 
 TEST_F(ObjectTableDeathTest, AnIdIsNotAddedTwice) {
   New();
-  EXPECT_DEATH((void)table_.Add(IdOf(1), 0), "added");
+  EXPECT_DEATH((void)table_.Add(IdOf(1), 0), "FindRecord");
 }
 
 }  // namespace

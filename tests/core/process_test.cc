@@ -67,6 +67,8 @@ class RecordingStrategy : public Strategy {
     }
   }
   void Answered(PeerIndex, uint64_t, const Response&, TimePoint) override {}
+  bool Assured(ImportIndex, TimePoint) const override { return true; }
+  void SetReaping(ReapingMode) override {}
   void Goodbye(TimePoint) override {}
   bool Quiescent() const override { return true; }
   void Tick(TimePoint) override {}

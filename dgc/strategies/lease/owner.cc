@@ -1,6 +1,8 @@
 #include "dgc/strategies/lease/owner.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -259,16 +261,22 @@ std::optional<Refusal> LeaseOwner::OverQuota(const DirtyRequest& request) {
 }
 
 // Batches are bound by cache misses; this overlaps them.
-void LeaseOwner::PrefetchAhead(const std::vector<Row>& rows, size_t i) const {
-  constexpr size_t kAhead = 8;
-  if (i + kAhead < rows.size()) context_.objects->Prefetch(rows[i + kAhead].id);
+template <typename Each>
+void LeaseOwner::ForEachRow(const Client& client, const std::vector<Row>& rows, Each each) {
+  std::array<ObjectIndex, ObjectTable::kLocateMax> hints;
+  for (size_t begin = 0; begin < rows.size(); begin += hints.size()) {
+    const std::span block(rows.data() + begin, std::min(hints.size(), rows.size() - begin));
+    context_.objects->Locate(block, hints);
+    for (size_t i = 0; i < block.size(); ++i) client.listings.Prefetch(hints[i]);
+    for (size_t i = 0; i < block.size(); ++i) each(begin + i, hints[i]);
+  }
 }
 
-std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, SequenceNumber sequence,
-                                        TimePoint now) {
-  const auto object = context_.objects->Find(row.id);
+std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIndex hint,
+                                        SequenceNumber sequence, TimePoint now) {
+  const auto object = context_.objects->Find(row.id, hint);
   if (!object.has_value()) return context_.objects->WhyAbsent(row.id, now);
-  SequenceNumber* listed = client.listings.Find(*object);
+  PairTable::Entry* const listed = client.listings.Find(*object);
   if (listed == nullptr) {
     if (sequence <= client.watermark) {
       // A Clean that names this pair may have overtaken it.  The transit lease is not touched: a
@@ -281,8 +289,8 @@ std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, Sequence
     context_.objects->Hold(*object);
     ++listings_;
     ++context_.counters->listings_added;
-  } else if (*listed < sequence) {
-    *listed = sequence;
+  } else if (listed->sequence() < sequence) {
+    listed->set_sequence(sequence);
   } else {
     ++context_.counters->late_calls;
   }
@@ -300,14 +308,13 @@ Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
   if (client == nullptr) return TooManyClients();
   Extend(*client, response.granted_term);
   ++context_.counters->leases_renewed;
-  for (size_t i = 0; i < request.rows.size(); ++i) {
-    PrefetchAhead(request.rows, i);
-    auto failure = List(*client, request.rows[i], request.sequence, now);
+  ForEachRow(*client, request.rows, [&](size_t i, ObjectIndex hint) {
+    auto failure = List(*client, request.rows[i], hint, request.sequence, now);
     if (failure.has_value()) {
       failure->index = static_cast<uint32_t>(i);
       response.failures.push_back(*failure);
     }
-  }
+  });
   if (Raw(request.complete_from) != 0 && request.sequence > client->latest) {
     client->listings.EraseIf([&](ObjectIndex object, SequenceNumber sequence) {
       if (sequence >= request.complete_from) return false;
@@ -324,11 +331,11 @@ Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
   return response;
 }
 
-void LeaseOwner::Unlist(Client& client, const Row& row, SequenceNumber sequence) {
-  const auto object = context_.objects->FindRecord(row.id);
+void LeaseOwner::Unlist(Client& client, const Row& row, ObjectIndex hint, SequenceNumber sequence) {
+  const auto object = context_.objects->FindRecord(row.id, hint);
   if (!object.has_value()) return;
-  if (const SequenceNumber* listed = client.listings.Find(*object); listed != nullptr) {
-    if (*listed < sequence) {
+  if (const PairTable::Entry* const listed = client.listings.Find(*object); listed != nullptr) {
+    if (listed->sequence() < sequence) {
       client.listings.Erase(*object);
       client.held.Remove(row.id);
       --listings_;
@@ -351,10 +358,9 @@ Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
   if (client->listings.size() == 0) {
     client->deadline = std::max(client->deadline, clock_.lease_now() + options_.term_min);
   }
-  for (size_t i = 0; i < request.rows.size(); ++i) {
-    PrefetchAhead(request.rows, i);
-    Unlist(*client, request.rows[i], request.sequence);
-  }
+  ForEachRow(*client, request.rows, [&](size_t i, ObjectIndex hint) {
+    Unlist(*client, request.rows[i], hint, request.sequence);
+  });
   client->watermark = std::max(client->watermark, request.sequence);
   client->latest = std::max(client->latest, request.sequence);
   return CleanResponse{};
@@ -553,6 +559,8 @@ void LeaseOwner::Tick(TimePoint now) {
 bool LeaseOwner::Work(size_t& budget) {
   while (budget > 0 && !reaping_.empty()) {
     Reaping& front = reaping_.front();
+    const auto ahead = front.listings.LookAhead(front.cursor);
+    if (ahead.has_value()) context_.objects->Prefetch(*ahead);
     const auto object = front.listings.TakeAny(front.cursor);
     if (!object.has_value()) {
       reaping_.pop_front();

@@ -125,10 +125,12 @@ class LeaseOwner {
   Duration Grant(Duration requested) const;
   // Whether the rows of `request` fit the bounds on listings.
   std::optional<Refusal> OverQuota(const DirtyRequest& request);
-  void PrefetchAhead(const std::vector<Row>& rows, size_t i) const;
-  std::optional<Failure> List(Client& client, const Row& row, SequenceNumber sequence,
-                              TimePoint now);
-  void Unlist(Client& client, const Row& row, SequenceNumber sequence);
+  // Calls each(i, hint) for the rows in order; hint says where ObjectTable will find the row's object.
+  template <typename Each>
+  void ForEachRow(const Client& client, const std::vector<Row>& rows, Each each);
+  std::optional<Failure> List(Client& client, const Row& row, ObjectIndex hint,
+                              SequenceNumber sequence, TimePoint now);
+  void Unlist(Client& client, const Row& row, ObjectIndex hint, SequenceNumber sequence);
   void Consume(ObjectIndex object, TransitToken token);
   // Whether `client` (serial 0: unregistered) may open `count` more transit leases.
   absl::Status MayOpen(LeaseKey client, size_t count) const;
