@@ -70,8 +70,8 @@ class ObjectTable {
   // Also one that was unexported and is still held by somebody.
   std::optional<ObjectIndex> FindRecord(const ObjectId& id) const;
   // The same for a batch: first Locate() all, which overlaps their cache misses and says where each
-  // probably is, then Find() one by one with that hint.  REQUIRES: at most kLocateMax; as many hints
-  // as rows.
+  // probably is, then Find() one by one with that hint.  REQUIRES: at most kLocateMax; as many
+  // hints as rows.
   static constexpr size_t kLocateMax = 32;
   void Locate(std::span<const Row> rows, std::span<ObjectIndex> hints) const;
   std::optional<ObjectIndex> Find(const ObjectId& id, ObjectIndex hint) const;

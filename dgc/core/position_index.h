@@ -1,9 +1,10 @@
 // PositionIndex: finds the position of a record in a table by a 32-bit tag of its key.
 //
-// The records keep the keys; the index keeps 8 bytes a slot, a half to three quarters full.  As the tag stands in the
-// slot, a likely position is known without a look at the record (Peek), so that whoever handles a batch can
-// fetch records before it needs them, and the index grows without touching a record, in one pass from front
-// to back.  Linear probing, backward-shift deletion; its order is a function of the calls alone.
+// The records keep the keys; the index keeps 8 bytes a slot, a half to three quarters full.  As the
+// tag stands in the slot, a likely position is known without a look at the record (Peek), so that
+// whoever handles a batch can fetch records before it needs them, and the index grows without
+// touching a record, in one pass from front to back.  Linear probing, backward-shift deletion; its
+// order is a function of the calls alone.
 //
 // Thread-compatible.
 #pragma once
@@ -20,7 +21,8 @@
 
 namespace dgc {
 
-// A tag for keys that are two words, random or counted up.  (Fibonacci hashing: Knuth, TAOCP 3, 6.4.)
+// A tag for keys that are two words, random or counted up.  (Fibonacci hashing: Knuth, TAOCP 3,
+// 6.4.)
 constexpr uint32_t TagOf(uint64_t high, uint64_t low) {
   return static_cast<uint32_t>((low + std::rotl(high, 32) * 3) * 0x9e3779b97f4a7c15u >> 32);
 }

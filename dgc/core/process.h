@@ -44,7 +44,8 @@ struct ProcessOptions {
   // This run; not none if `owner` is set.
   Incarnation incarnation{};
   ObjectTableOptions objects{};
-  // This process's secret at one run of one owner: a function of these two that nobody else can compute.  Null: none.
+  // This process's secret at one run of one owner: a function of these two that nobody else can
+  // compute.  Null: none.
   std::function<ClientKey(const std::string& owner, Incarnation)> key{};
   // The most different references held at once; Import() beyond it is RESOURCE_EXHAUSTED.
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
@@ -83,8 +84,9 @@ class Process {
   // The same reference without protection: for logs, maps and comparisons.
   WireRef Describe(Target target) const;
 
-  // Whether a handle's object is known to be kept: always for an own one; for an import while its lease, counted
-  // from when the last renewal left, has not run out.  To be asked before acting on a reference after a pause of unknown length.
+  // Whether a handle's object is known to be kept: always for an own one; for an import while its
+  // lease, counted from when the last renewal left, has not run out.  To be asked before acting on
+  // a reference after a pause of unknown length.
   bool Assured(Target handle, TimePoint now) const {
     return !handle.is_import() || (imports_[handle.import()].lost == LossCause::kNone &&
                                    strategy_->Assured(handle.import(), now));

@@ -157,7 +157,8 @@ class Strategy {
   virtual void Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now) = 0;
   // The answer to a Send.
   virtual void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) = 0;
-  // Whether a lease is known to run that covers the import.  False: it may be lost, and that is being found out.
+  // Whether a lease is known to run that covers the import.  False: it may be lost, and that is
+  // being found out.
   virtual bool Assured(ImportIndex import, TimePoint now) const = 0;
   // An orderly exit: give up everything.  What the process still holds is forgotten.
   virtual void Goodbye(TimePoint now) = 0;

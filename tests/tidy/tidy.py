@@ -25,7 +25,6 @@ RULES = {
     "machine-path": "nothing names a path of the machine it was written on",
     "unlisted": "CMake is told of every source file, by name",
     "cmake-glob": "no globs and no directory-wide include paths",
-    "scaffolding": "what only served an unfinished tree is gone",
     "script": "a file is executable exactly when it has an interpreter line",
     "text": "UTF-8, Unix line ends, no tabs, no trailing space, a final newline, 100 columns",
     "conflict": "no leftovers of a merge",
@@ -130,8 +129,6 @@ def check_text(path, data):
             code = line.split("#", 1)[0]
             if CMAKE_GLOB.search(code):
                 yield Problem(path, number, "cmake-glob", line.strip())
-            if re.search(r"\bscaffolding\b", line, re.I):
-                yield Problem(path, number, "scaffolding", line.strip())
 
 
 def check_cxx(path, lines):

@@ -54,7 +54,6 @@ BAD = [
     ("unlisted", "proto/dgc/v1/x.proto", "syntax = \"proto3\";\n"),
     ("cmake-glob", "bench/CMakeLists.txt", "file(GLOB sources *.cc)\n"),
     ("cmake-glob", "bench/CMakeLists.txt", "include_directories(..)\n"),
-    ("scaffolding", "bench/CMakeLists.txt", "# scaff" + "olding: until it is written\n"),
     ("script", "tests/x", "#!/bin/sh\n"),
     ("text", "README.md", "no newline"),
     ("text", "README.md", "two newlines\n\n"),

@@ -29,12 +29,13 @@ struct LeaseOptions {
   // A step of the clock longer than this is taken to be this process's own pause, and the rest of
   // it is not counted against holders.  Also the longest time between two ticks.
   Duration pause = std::chrono::milliseconds(250);
-  // Renewals that all clients together may cause per second; with more clients the terms granted grow, up to term_max,
-  // and shrink again when clients leave.  0: no limit.
+  // Renewals that all clients together may cause per second; with more clients the terms granted
+  // grow, up to term_max, and shrink again when clients leave.  0: no limit.
   uint32_t renewals_per_second_max = 10'000;
-  // The mass-expiry brake.  When a lease is about to lapse while at least brake_percent of the clients that list
-  // something, and at least brake_clients_min of them, have missed their renewal, the cause is more likely here or in the
-  // network than in all of them: reaping is held for brake_hold (lease time), then goes on.  0 percent: no brake.
+  // The mass-expiry brake.  When a lease is about to lapse while at least brake_percent of the
+  // clients that list something, and at least brake_clients_min of them, have missed their renewal,
+  // the cause is more likely here or in the network than in all of them: reaping is held for
+  // brake_hold (lease time), then goes on.  0 percent: no brake.
   uint32_t brake_percent = 50;
   uint32_t brake_clients_min = 32;
   Duration brake_hold = std::chrono::seconds(60);

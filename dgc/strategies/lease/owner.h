@@ -125,7 +125,8 @@ class LeaseOwner {
   Duration Grant(Duration requested) const;
   // Whether the rows of `request` fit the bounds on listings.
   std::optional<Refusal> OverQuota(const DirtyRequest& request);
-  // Calls each(i, hint) for the rows in order; hint says where ObjectTable will find the row's object.
+  // Calls each(i, hint) for the rows in order; hint says where ObjectTable will find the row's
+  // object.
   template <typename Each>
   void ForEachRow(const Client& client, const std::vector<Row>& rows, Each each);
   std::optional<Failure> List(Client& client, const Row& row, ObjectIndex hint,
