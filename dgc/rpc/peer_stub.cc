@@ -82,18 +82,19 @@ class TypedCall final : public PeerStub::Call {
 
  private:
   void Finish(const grpc::Status& status) {
+    const MessageBytes bytes{.sent = request_.ByteSizeLong(), .received = response_.ByteSizeLong()};
     if (!status.ok()) {
-      done_(RefusalFrom(status), status.error_code());
+      done_(RefusalFrom(status), status.error_code(), bytes);
       return;
     }
     typename Rpc<CoreRequest>::Core response;
     const absl::Status parsed = FromProto(response_, rows_, &response);
     if (parsed.ok()) {
-      done_(std::move(response), grpc::StatusCode::OK);
+      done_(std::move(response), grpc::StatusCode::OK, bytes);
     } else {
       done_(Refusal{Refusal::Code::kUnknownOutcome,
                     "malformed answer: " + std::string(parsed.message())},
-            grpc::StatusCode::INTERNAL);
+            grpc::StatusCode::INTERNAL, bytes);
     }
   }
 

@@ -15,6 +15,7 @@
 
 #include "dgc/core/message.h"
 #include "dgc/core/time.h"
+#include "dgc/rpc/receiver.h"
 #include "dgc/v1/collector.grpc.pb.h"
 
 namespace dgc {
@@ -35,7 +36,8 @@ class PeerStub {
     grpc::ClientContext context_;
   };
   // Called once, on a gRPC thread; must not block.
-  using Done = std::function<void(const Response& response, grpc::StatusCode code)>;
+  using Done =
+      std::function<void(const Response& response, grpc::StatusCode code, MessageBytes bytes)>;
 
   explicit PeerStub(const std::shared_ptr<grpc::ChannelInterface>& channel);
 

@@ -5,11 +5,19 @@
 
 #include <grpcpp/support/status.h>
 
+#include <cstdint>
+
 #include "dgc/core/message.h"
 #include "dgc/core/time.h"
 #include "dgc/rpc/method.h"
 
 namespace dgc {
+
+// What one call carried: its messages as encoded, without gRPC's frames and headers.
+struct MessageBytes {
+  uint64_t sent = 0;
+  uint64_t received = 0;
+};
 
 class Receiver {
  public:
@@ -24,7 +32,7 @@ class CallObserver {
   // A request of a peer was answered, `took` after it had been parsed.
   virtual void Served(Method method, grpc::StatusCode code, Duration took) = 0;
   // A request to a peer was answered, or given up, `took` after it was sent.
-  virtual void Called(Method method, grpc::StatusCode code, Duration took) = 0;
+  virtual void Called(Method method, grpc::StatusCode code, Duration took, MessageBytes bytes) = 0;
 };
 
 }  // namespace dgc

@@ -37,6 +37,8 @@ class CallCounts final : public CallObserver {
   struct PerMethod {
     std::array<std::atomic<uint64_t>, kCodes.size()> codes{};
     Histogram duration;
+    std::atomic<uint64_t> bytes_sent{0};
+    std::atomic<uint64_t> bytes_received{0};
 
     void Count(grpc::StatusCode code, Duration took) {
       size_t i = 0;
@@ -50,8 +52,11 @@ class CallCounts final : public CallObserver {
   void Served(Method method, grpc::StatusCode code, Duration took) override {
     served_[static_cast<size_t>(method)].Count(code, took);
   }
-  void Called(Method method, grpc::StatusCode code, Duration took) override {
-    called_[static_cast<size_t>(method)].Count(code, took);
+  void Called(Method method, grpc::StatusCode code, Duration took, MessageBytes bytes) override {
+    PerMethod& called = called_[static_cast<size_t>(method)];
+    called.Count(code, took);
+    called.bytes_sent.fetch_add(bytes.sent, std::memory_order_relaxed);
+    called.bytes_received.fetch_add(bytes.received, std::memory_order_relaxed);
   }
 
   const PerMethods& served() const { return served_; }

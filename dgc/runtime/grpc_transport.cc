@@ -60,11 +60,11 @@ void GrpcTransport::Send(Outgoing outgoing) {
     call = stub->Prepare(
         outgoing.request, outgoing.timeout,
         [this, id, begun, stub = stub.get(), owner = std::move(outgoing.owner),
-         peer = outgoing.peer, number = outgoing.call,
-         method = MethodOf(outgoing.request)](const Response& response, grpc::StatusCode code) {
+         peer = outgoing.peer, number = outgoing.call, method = MethodOf(outgoing.request)](
+            const Response& response, grpc::StatusCode code, MessageBytes bytes) {
           NoteOutcome(owner, stub, code);
           if (observer_ != nullptr) {
-            observer_->Called(method, code, std::chrono::steady_clock::now() - begun);
+            observer_->Called(method, code, std::chrono::steady_clock::now() - begun, bytes);
           }
           answered_(peer, number, response);
           Finished(id);

@@ -175,6 +175,7 @@ class EngineCollectable final : public prometheus::Collectable {
              "From parsed to answered", calls_->served(), &families);
     AddCalls("dgc_calls_total", "Requests to peers ended", "dgc_call_duration_seconds",
              "From sent to answered or given up", calls_->called(), &families);
+    AddBytes(calls_->called(), &families);
     return families;
   }
 
@@ -200,6 +201,17 @@ class EngineCollectable final : public prometheus::Collectable {
     families->push_back(Family("dgc_finalizer_duration_seconds", MetricType::Histogram,
                                "One object's on_reclaim and destructor"));
     AddHistogram(engine_->finalizer_duration(), {}, &families->back());
+  }
+
+  static void AddBytes(const CallCounts::PerMethods& methods, std::vector<MetricFamily>* families) {
+    families->push_back(Family("dgc_call_bytes_total", MetricType::Counter,
+                               "Messages of requests to peers and of their answers"));
+    for (size_t method = 0; method < kMethods; ++method) {
+      AddNumber(static_cast<double>(methods[method].bytes_sent.load()),
+                {{"direction", "sent"}, {"method", kMethodNames[method]}}, &families->back());
+      AddNumber(static_cast<double>(methods[method].bytes_received.load()),
+                {{"direction", "received"}, {"method", kMethodNames[method]}}, &families->back());
+    }
   }
 
   static void AddCalls(const char* count, const char* count_help, const char* duration,

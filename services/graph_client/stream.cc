@@ -19,19 +19,13 @@ class Fields {
  public:
   explicit Fields(std::string_view line) : rest_(line) {}
 
-  bool done() const { return !rest_.has_value(); }
+  bool done() const { return done_; }
   std::string_view Text() {
-    if (!rest_.has_value()) {
-      missing_ = true;
-      return {};
-    }
-    const size_t tab = rest_->find('\t');
-    const std::string_view field = rest_->substr(0, tab);
-    if (tab == std::string_view::npos) {
-      rest_.reset();
-    } else {
-      rest_->remove_prefix(tab + 1);
-    }
+    missing_ = missing_ || done_;
+    const size_t tab = rest_.find('\t');
+    done_ = tab == std::string_view::npos;
+    const std::string_view field = rest_.substr(0, tab);
+    rest_.remove_prefix(done_ ? rest_.size() : tab + 1);
     return field;
   }
   template <typename T>
@@ -45,7 +39,8 @@ class Fields {
   bool ok() const { return !missing_ && !malformed_; }
 
  private:
-  std::optional<std::string_view> rest_;
+  std::string_view rest_;
+  bool done_ = false;
   bool missing_ = false;
   bool malformed_ = false;
 };
