@@ -11,8 +11,8 @@ import time
 
 from graph import InputError
 
-# What a lapsed holder held is kept for this share of the term more: a host that was stopped for less than
-# the term may have renewed its leases half a term before.
+# What a lapsed holder held is kept for this share of the term more: a host that was stopped for
+# less than the term may have renewed its leases half a term before.
 LIMBO_SHARE = 0.5
 
 # Clients and hosts end with the demo, however that ends.
@@ -30,7 +30,7 @@ class Process:
         self.name = name
         self.log = os.path.join(folder, re.sub(r"[^\w.-]", "_", name)[:80] + ".log")
         with open(self.log, "ab") as log:
-            # A process group of its own: Ctrl-C is for the demo, which then ends the others in order.
+            # A process group of its own: Ctrl-C is for the demo, which ends the others in order.
             self.child = subprocess.Popen(WITH_PARENT + command, stderr=log,
                                           start_new_session=True, **streams)
 

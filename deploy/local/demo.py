@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Runs a cluster of object hosts on this machine, with the objects of a git repository on it.
 
-Creates every object that is reachable from the repository's refs on one of the hosts, holds
-each ref in a client process, drops, kills, stops and hands on, and compares what is live after each step with
-what git says is reachable.  README.md beside this file tells it whole.
+Creates every object that is reachable from the repository's refs on one of the hosts, holds each
+ref in a client process, drops, kills, stops and hands on, and compares what is live after each step
+with what git says is reachable.  README.md beside this file tells it whole.
 
 Exit status: 0, all steps agree; 1, a difference, or a process failed; 2, wrong input.
 """
@@ -150,9 +150,10 @@ class Demo:
         return self.oracle.reachable(nodes) | self.stuck
 
     def wait_for(self, count, hold_seconds):
-        """Waits until `count` objects are live and have been for `hold_seconds`; gives up when nothing changes.
+        """Waits until `count` objects are live and have been for `hold_seconds`.
 
-        Fewer than `count` is final: what is reclaimed does not come back.
+        Gives up when nothing changes.  Fewer than `count` is final: what is reclaimed does not
+        come back.
         """
         last, changed, reached = None, time.monotonic(), None
         while True:

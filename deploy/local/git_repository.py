@@ -38,7 +38,7 @@ class Repository:
         return done.stdout.strip()
 
     def refs(self):
-        """[(full name, object id)] of every ref but symbolic ones, and of a HEAD that is on none."""
+        """[(full name, object id)] of every ref but symbolic ones, and of a detached HEAD."""
         listed = self.text("for-each-ref", "--format=%(objectname)%09%(symref)%09%(refname)")
         refs = []
         for line in listed.splitlines():
@@ -86,7 +86,7 @@ class Repository:
                 yield parse_header(line)
 
     def contents(self, object_ids):
-        """Yields for each object an iterator over the chunks of its content, to be used up in turn."""
+        """Yields for each object an iterator over its content, to be used up in turn."""
         with self.cat_file("--batch", object_ids) as process:
             for each in object_ids:
                 line = process.stdout.readline()

@@ -169,8 +169,8 @@ def read_graph_file(path):
 def synthetic(count, seed, clients=12):
     """A seeded graph without cycles: one part per client, and one that all share.
 
-    Every node but a part's last one (its root) has one edge from a later node of its part, and on average
-    two more edges go to earlier nodes of its part or of the shared one.
+    Every node but a part's last one (its root) has one edge from a later node of its part, and on
+    average two more edges go to earlier nodes of its part or of the shared one.
     """
     if count < 1:
         raise InputError("--synthetic: at least 1 object")

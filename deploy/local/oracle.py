@@ -51,16 +51,14 @@ class IgraphOracle:
     def stuck(self):
         """(ids, cycles): what stays for ever under `lease`, once created, and on how many knots.
 
-        A strongly connected component on two hosts or more holds itself up: each of its hosts has a
-        reference from another that it cannot see to be garbage.  Everything reachable from it stays too.  A
-        component on one host does not: the local collector sees all of it.
+        A strongly connected component on two hosts or more holds itself up: each of its hosts has
+        a reference from another that it cannot see to be garbage.  Everything reachable from it
+        stays too.  A component on one host does not: the local collector sees all of it.
         """
         ids = self.graph.ids
-        spanning = []
         components = self.igraph.connected_components(mode="strong")
-        for number, size in enumerate(components.sizes()):
-            spanning.append(number) if size > 1 else None
-        spanning = [members for members in (components[number] for number in spanning)
+        cycles = [components[number] for number, size in enumerate(components.sizes()) if size > 1]
+        spanning = [members for members in cycles
                     if len({place(ids[node], self.hosts) for node in members}) > 1]
         nodes = [node for members in spanning for node in members]
         return self.reachable(nodes), len(spanning)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The main job, run whole: deploy/local/demo.py on real processes, with right and wrong clusters."""
+"""The main job, run whole: deploy/local/demo.py with real processes, right and wrong ones."""
 
 import json
 import os
