@@ -64,8 +64,9 @@ enum class WorkloadKind : uint8_t {
   kNames,      // bind, look up, rebind, unbind
   kHoard,      // everybody holds much and lets go rarely: what a mass lapse hits
   kUnexports,  // objects are ended by force while others hold them
+  kRewiring,   // edges change faster than the local collector looks
 };
-inline constexpr int kWorkloadKinds = 8;
+inline constexpr int kWorkloadKinds = 9;
 
 enum class NemesisKind : uint8_t {
   kLoss,          // messages are lost

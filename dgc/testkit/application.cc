@@ -85,6 +85,24 @@ void Cluster::Drop(NodeIndex index, ShadowObject object) {
   Settle(node);
 }
 
+std::optional<Target> Cluster::EdgeTarget(NodeIndex index, ShadowObject from, ShadowObject to) {
+  Node& node = *nodes_[index];
+  if (!Usable(index) || !Exists(from) || oracle_.OwnerOf(from) != node.shadow) return std::nullopt;
+  if (FindVariable(node, from) == nullptr || !oracle_.HasEdge(from, to)) return std::nullopt;
+  return TargetOf(node, to);
+}
+
+void Cluster::Follow(NodeIndex index, ShadowObject from, ShadowObject to) {
+  const auto target = EdgeTarget(index, from, to);
+  if (!target.has_value()) return;
+  Node& node = *nodes_[index];
+  node.process->Copy(*target);
+  oracle_.HandleAdded(node.shadow, to);
+  AddVariable(node, *target, to);
+  if (tracing()) Trace(absl::StrCat(node.name, " follows ", Raw(from), " -> ", Raw(to)));
+  Settle(node);
+}
+
 void Cluster::DropAll(NodeIndex index) {
   if (!Usable(index)) return;
   Node& node = *nodes_[index];
@@ -108,14 +126,12 @@ void Cluster::Link(NodeIndex index, ShadowObject from, ShadowObject to) {
 }
 
 void Cluster::Unlink(NodeIndex index, ShadowObject from, ShadowObject to) {
-  Node& node = *nodes_[index];
-  if (!Usable(index) || !Exists(from) || oracle_.OwnerOf(from) != node.shadow) return;
-  const Variable* source = FindVariable(node, from);
-  if (source == nullptr || !oracle_.HasEdge(from, to)) return;
-  const auto target = TargetOf(node, to);
+  const auto target = EdgeTarget(index, from, to);
   if (!target.has_value()) return;
+  Node& node = *nodes_[index];
+  const ObjectIndex source = FindVariable(node, from)->target.object();
   oracle_.Unlinked(from, to);
-  const absl::Status status = node.process->Unlink(source->target.object(), *target, Now(node));
+  const absl::Status status = node.process->Unlink(source, *target, Now(node));
   if (!status.ok()) oracle_.Fail(absl::StrCat("unlink: ", status.ToString()));
   if (tracing()) Trace(absl::StrCat(node.name, " unlinks ", Raw(from), " -> ", Raw(to)));
   Settle(node);
@@ -209,11 +225,17 @@ void Cluster::SendCopy(Node& from, ShadowObject object, NodeIndex to,
                        std::optional<uint64_t> reply_to, Duration term) {
   const Variable* variable = FindVariable(from, object);
   if (variable == nullptr || variable->lost) return;
-  if (!variable->target.is_import() && !Exists(object)) return;  // Unexported.
+  SendTarget(from, variable->target, object, to, reply_to, term);
+}
+
+void Cluster::SendTarget(Node& from, Target target, ShadowObject object, NodeIndex to,
+                         std::optional<uint64_t> reply_to, Duration term) {
+  if (!target.is_import() && !Exists(object)) return;  // Unexported.
   ClientId receiver;
-  if (reply_to == nodes_[to]->life && nodes_[to]->up)
+  if (reply_to == nodes_[to]->life && nodes_[to]->up) {
     receiver = nodes_[to]->process->options().self;
-  const auto ref = from.process->Share(variable->target, receiver, term, Now(from));
+  }
+  const auto ref = from.process->Share(target, receiver, term, Now(from));
   if (!ref.ok()) {
     DGC_PROBE("a reference could not be shared");
     Settle(from);
@@ -272,6 +294,12 @@ void Cluster::ReceiveCopy(Node& to, const Parcel& parcel) {
 void Cluster::Send(NodeIndex from, ShadowObject object, NodeIndex to, Duration term) {
   if (from == to || !Usable(from)) return;
   SendCopy(*nodes_[from], object, to, std::nullopt, term);
+}
+
+void Cluster::SendEdge(NodeIndex node, ShadowObject from, ShadowObject object, NodeIndex to) {
+  const auto target = EdgeTarget(node, from, object);
+  if (!target.has_value() || node == to) return;
+  SendTarget(*nodes_[node], *target, object, to, std::nullopt, Duration::zero());
 }
 
 void Cluster::Fetch(NodeIndex caller, NodeIndex server, ShadowObject object) {

@@ -77,7 +77,12 @@ Cluster::Cluster(ClusterOptions options)
       network_(options_.network, random_.Fork(), &events_, &faults_),
       oracle_({.pause = options_.strategy.lease.pause,
                .transit_term = options_.strategy.lease.transit_term,
-               .term_max = options_.strategy.lease.term_max},
+               .term_max = options_.strategy.lease.term_max,
+               .limbo = options_.strategy.lease.limbo,
+               .departed_term = options_.strategy.lease.departed_max < 64
+                                    ? Duration::zero()
+                                    : options_.strategy.lease.departed_term,
+               .prompt = options_.prompt},
               &events_, &faults_,
               [this](NodeIndex node, Duration when) { return LocalTime(*nodes_[node], when); }) {
   auto strategy = MakeStrategy(options_.strategy);
@@ -157,6 +162,9 @@ void Cluster::Start(Node& node) {
   options.self = ClientId{random_.Next() | 1, random_.Next()};
   options.owner = node.name;
   options.incarnation = Incarnation{next_run_++};
+  options.key = [self = options.self](const std::string& owner, Incarnation incarnation) {
+    return ClientKey{Mix(self.high + Raw(incarnation)) | 1, Mix(self.low + owner.size())};
+  };
   node.process = std::make_unique<Process>(options, strategy_, &node.random);
   node.shadow = oracle_.Started(node.index, options.self, options.incarnation);
   ++node.life;

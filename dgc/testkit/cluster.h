@@ -49,6 +49,9 @@ struct ClusterOptions {
   Duration work_delay = std::chrono::microseconds(10);
   // More events than this in one run count as a failure: it does not come to rest.
   uint64_t steps_max = 100'000'000;
+  // Not zero: an object without cycles that is reclaimed later than this after its last use fails
+  // the run.  For runs in which nothing goes wrong.
+  Duration prompt{};
   // Gets a line per event; empty for none.
   std::function<void(std::string_view)> trace;
 };
@@ -101,6 +104,8 @@ class Cluster {
   bool Has(NodeIndex node, ShadowObject object) const;
   void Copy(NodeIndex node, ShadowObject object);
   void Drop(NodeIndex node, ShadowObject object);
+  // A variable with what an edge of `from`, an own object, leads to.
+  void Follow(NodeIndex node, ShadowObject from, ShadowObject to);
   void DropAll(NodeIndex node);
   // `from` is an own object of the node.
   void Link(NodeIndex node, ShadowObject from, ShadowObject to);
@@ -114,6 +119,8 @@ class Cluster {
   // Sends a reference in a message nobody answers (a queue, a database), protected for `term` (0:
   // the default).
   void Send(NodeIndex from, ShadowObject object, NodeIndex to, Duration term);
+  // The same for what an edge of `from`, an own object, leads to; no variable is needed.
+  void SendEdge(NodeIndex node, ShadowObject from, ShadowObject object, NodeIndex to);
   // `caller` asks, `server` answers with a reference: the implicit dirty.
   void Fetch(NodeIndex caller, NodeIndex server, ShadowObject object);
   void FetchByName(NodeIndex caller, NodeIndex server, const std::string& name);
@@ -229,6 +236,10 @@ class Cluster {
   // Sends one reference the node has; `reply_to` is the receiver's run if it waits for a reply.
   void SendCopy(Node& from, ShadowObject object, NodeIndex to, std::optional<uint64_t> reply_to,
                 Duration term);
+  void SendTarget(Node& from, Target target, ShadowObject object, NodeIndex to,
+                  std::optional<uint64_t> reply_to, Duration term);
+  // What an edge of an own object leads to, if the node has that object and it that edge.
+  std::optional<Target> EdgeTarget(NodeIndex node, ShadowObject from, ShadowObject to);
   void ReceiveCopy(Node& to, const Parcel& parcel);
 
   void CheckObjects(Node& node);

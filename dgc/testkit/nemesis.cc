@@ -147,6 +147,7 @@ class Restarts final : public Activity {
   void BringDown(NodeIndex node) {
     if (!cluster().Up(node)) return;
     if (kind_ == NemesisKind::kGoodbyes) {
+      PassOn(node);
       cluster().Leave(node, random().OneIn(4) ? term() / 16 : term());
     } else {
       cluster().Crash(node);
@@ -154,6 +155,16 @@ class Restarts final : public Activity {
     const Duration down =
         random().OneIn(2) ? random().Between(term() / 64, term() / 4) : Outage(random(), term());
     cluster().events().After(down, [this, node] { BringUp(node); });
+  }
+
+  // What it has goes to somebody else in its last moment.
+  void PassOn(NodeIndex node) {
+    for (int i = 0; i < 3 && cluster().Usable(node); ++i) {
+      const auto& variables = cluster().Variables(node);
+      if (variables.empty()) return;
+      const ShadowObject object = variables[random().Below(variables.size())].object;
+      cluster().Send(node, object, AnyNode(), Duration::zero());
+    }
   }
 
   void BringUp(NodeIndex node) {

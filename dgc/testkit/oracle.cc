@@ -71,7 +71,7 @@ void Oracle::Leaving(ShadowProcess process) {
     Hold& hold = holds_[index];
     hold.handles = 0;
     hold.edges = 0;
-    hold.ended = true;
+    EndIfUnused(hold);
   }
 }
 
@@ -127,6 +127,21 @@ Oracle::Hold& Oracle::Begin(ShadowProcess process, ShadowObject object) {
 
 void Oracle::EndIfUnused(Hold& hold) {
   if (hold.handles == 0 && hold.edges == 0) hold.ended = true;
+  NoteUse(hold.object);
+}
+
+void Oracle::NoteUse(ShadowObject object) {
+  Object& record = At(object);
+  const bool used = record.handles > 0 || record.names > 0 || !record.edges_in.empty() ||
+                    std::any_of(record.holds.begin(), record.holds.end(),
+                                [&](uint32_t index) { return !holds_[index].ended; }) ||
+                    std::any_of(record.copies.begin(), record.copies.end(),
+                                [&](ShadowCopy copy) { return copies_[Raw(copy)].under_way > 0; });
+  if (used) {
+    record.unused.reset();
+  } else if (!record.unused.has_value()) {
+    record.unused = events_->now();
+  }
 }
 
 void Oracle::HandleAdded(ShadowProcess process, ShadowObject object) {
@@ -140,6 +155,7 @@ void Oracle::HandleAdded(ShadowProcess process, ShadowObject object) {
 void Oracle::HandleDropped(ShadowProcess process, ShadowObject object) {
   if (At(object).owner == process) {
     --At(object).handles;
+    NoteUse(object);
     return;
   }
   Hold& hold = holds_[HoldOf(process, object)];
@@ -159,14 +175,19 @@ void Oracle::Unlinked(ShadowObject from, ShadowObject to) {
   if (!At(from).exists) return;
   EraseOne(At(from).edges, to);
   EraseOne(At(to).edges_in, from);
-  if (At(from).owner == At(to).owner) return;
-  Hold& hold = holds_[HoldOf(At(from).owner, to)];
-  --hold.edges;
-  EndIfUnused(hold);
+  if (At(from).owner != At(to).owner) {
+    Hold& hold = holds_[HoldOf(At(from).owner, to)];
+    --hold.edges;
+    EndIfUnused(hold);
+  }
+  NoteUse(to);
 }
 
 void Oracle::Named(ShadowObject object) { ++At(object).names; }
-void Oracle::Unnamed(ShadowObject object) { --At(object).names; }
+void Oracle::Unnamed(ShadowObject object) {
+  --At(object).names;
+  NoteUse(object);
+}
 
 void Oracle::Unexported(ShadowObject object) {
   if (!At(object).exists) return;
@@ -179,6 +200,7 @@ void Oracle::Gone(ShadowObject object) {
   --existing_;
   for (const ShadowObject to : std::exchange(At(object).edges, {})) {
     EraseOne(At(to).edges_in, object);
+    NoteUse(to);
     if (At(to).owner == At(object).owner) continue;
     Hold& hold = holds_[HoldOf(At(object).owner, to)];
     if (hold.ended) continue;
@@ -207,18 +229,23 @@ ShadowCopy Oracle::Shared(ShadowProcess sender, ShadowObject object, TransitToke
   auto& copies = At(object).copies;
   std::erase_if(copies, [&](ShadowCopy other) { return copies_[Raw(other)].under_way == 0; });
   copies.push_back(index);
+  At(object).unused.reset();
   return index;
 }
 
 void Oracle::CopyDuplicated(ShadowCopy copy) { ++copies_[Raw(copy)].under_way; }
-void Oracle::CopyLost(ShadowCopy copy) { --copies_[Raw(copy)].under_way; }
+void Oracle::CopyLost(ShadowCopy copy) {
+  --copies_[Raw(copy)].under_way;
+  NoteUse(copies_[Raw(copy)].object);
+}
 
 void Oracle::CopyArrived(ShadowCopy copy, std::optional<ShadowProcess> receiver) {
-  --copies_[Raw(copy)].under_way;
-  if (!receiver.has_value()) return;
   const ShadowObject object = copies_[Raw(copy)].object;
+  --copies_[Raw(copy)].under_way;
+  if (!receiver.has_value()) return NoteUse(object);
   if (At(object).owner == *receiver) {
     ++At(object).handles;
+    At(object).unused.reset();
     copies_[Raw(copy)].consumed = true;
     copies_[Raw(copy)].consumed_by = NextSerial();
     return;
@@ -247,7 +274,7 @@ Duration Oracle::CountedSince(ShadowProcess owner, Duration from) const {
 }
 
 bool Oracle::LeaseRuns(const Lease& lease, ShadowProcess owner) const {
-  return lease.known && CountedSince(owner, lease.accepted_at) < lease.term;
+  return lease.known && CountedSince(owner, lease.accepted_at) < lease.term + options_.limbo;
 }
 
 void Oracle::LapsedPerhaps(Lease& lease) {
@@ -276,9 +303,7 @@ void Oracle::Handled(ShadowProcess owner, const Request& request, const Response
     Heard(*dirty, *answer, client->second, owner, serial);
   } else if (const auto* clean = std::get_if<CleanRequest>(&request)) {
     if (!std::holds_alternative<CleanResponse>(response)) return mismatch();
-    for (const Row& row : clean->rows) Consumed(row, serial);
-    Lease& lease = LeaseOf(client->second, owner);
-    lease.applied = std::max(lease.applied, clean->sequence);
+    Heard(*clean, client->second, owner, serial);
   } else if (const auto* renew = std::get_if<RenewRequest>(&request)) {
     const auto* answer = std::get_if<RenewResponse>(&response);
     if (answer == nullptr) return mismatch();
@@ -307,8 +332,35 @@ void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, S
     const auto object = Find(request.rows[i].id);
     if (!object.has_value() || At(*object).owner != owner) continue;
     Consumed(request.rows[i], serial);
+    CheckNotStale(client, *object, request.sequence);
     Accepted(client, *object, lease.epoch, serial);
   }
+}
+
+void Oracle::Heard(const CleanRequest& request, ShadowProcess client, ShadowProcess owner,
+                   uint64_t serial) {
+  for (const Row& row : request.rows) {
+    Consumed(row, serial);
+    const auto object = Find(row.id);
+    if (!object.has_value()) continue;
+    Said& said = said_[{Raw(client), Raw(*object)}];
+    if (request.sequence < said.cleaned) continue;
+    said.cleaned = request.sequence;
+    said.cleaned_at = events_->now();
+  }
+  Lease& lease = LeaseOf(client, owner);
+  lease.applied = std::max(lease.applied, request.sequence);
+}
+
+void Oracle::CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNumber sequence) {
+  Said& said = said_[{Raw(client), Raw(object)}];
+  const bool overtaken = sequence < said.cleaned && said.listed < said.cleaned;
+  if (overtaken && CountedSince(At(object).owner, said.cleaned_at) < options_.departed_term) {
+    Fail(absl::StrCat("a dirty #", dgc::Raw(sequence), " of ", Describe(client), " for ",
+                      Describe(object), " was accepted though clean #", dgc::Raw(said.cleaned),
+                      " had come before"));
+  }
+  said.listed = std::max(said.listed, sequence);
 }
 
 void Oracle::Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial) {
@@ -375,6 +427,10 @@ void Oracle::Heard(const TransitRequest& request, const TransitResponse& respons
     const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
     if (it == by_token_.end()) continue;
     Copy& copy = copies_[it->second];
+    if (copy.consumed) {
+      DGC_PROBE("a hand-on is declared after it was taken up");
+      At(*object).declared_late = true;
+    }
     copy.granted = true;
     copy.granted_at = events_->now();
     copy.term = response.granted_term;
@@ -393,7 +449,7 @@ void Oracle::RequireCause(const Hold& hold, Duration from, Duration to, Duration
   if (quiet < term) return;
   Fail(absl::StrCat(what, " of ", Describe(hold.process), " on ", Describe(hold.object),
                     " ended although nothing disturbed the two for ", Milliseconds(quiet),
-                    " ms of a term of ", Milliseconds(term), " ms"));
+                    " ms, which is more than ", Milliseconds(term), " ms"));
 }
 
 bool Oracle::Protected(Hold& hold) {
@@ -402,11 +458,12 @@ bool Oracle::Protected(Hold& hold) {
     const Lease& lease = LeaseOf(hold.process, owner);
     if (hold.epoch != lease.epoch) {
       const Lease::Gap& gap = lease.gaps[hold.epoch];
-      RequireCause(hold, gap.from, gap.to, gap.term, "the lease");
+      RequireCause(hold, gap.from, gap.to, gap.term * 3 / 4, "the lease");
       return false;
     }
     if (LeaseRuns(lease, owner)) return true;
-    RequireCause(hold, lease.accepted_at, events_->now(), lease.term, "the lease");
+    // A holder renews at half its term, and after a failure tries again within a quarter.
+    RequireCause(hold, lease.accepted_at, events_->now(), lease.term * 3 / 4, "the lease");
     return false;
   }
   if (hold.visiting) return false;
@@ -416,7 +473,7 @@ bool Oracle::Protected(Hold& hold) {
   });
   hold.visiting = false;
   if (by_copy) return true;
-  RequireCause(hold, hold.began, events_->now(), options_.transit_term, "the first listing");
+  RequireCause(hold, hold.began, events_->now(), options_.transit_term / 2, "the first listing");
   return false;
 }
 
@@ -493,6 +550,13 @@ void Oracle::Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason re
   if (auto protector = Protector(*object); protector.has_value()) {
     Fail(absl::StrCat("UNSAFE: ", Describe(*object), " was reclaimed (reason ",
                       static_cast<int>(reason), ") although ", *protector));
+  }
+  const auto unused = At(*object).unused;
+  if (options_.prompt > Duration::zero() && unused.has_value() && !At(*object).declared_late &&
+      events_->now() - *unused > options_.prompt) {
+    Fail(absl::StrCat("SLOW: ", Describe(*object), " was reclaimed ",
+                      Milliseconds(events_->now() - *unused), " ms after its last use (reason ",
+                      static_cast<int>(reason), ") though nothing went wrong"));
   }
   Gone(*object);
 }

@@ -58,6 +58,13 @@ struct OracleOptions {
   // Of an owner: how long a copy it sends is protected if nothing is said, and at most.
   Duration transit_term{};
   Duration term_max{};
+  // Of an owner: how long after its term a lease can still be renewed.
+  Duration limbo{};
+  // Of an owner: how long the number of a Clean is remembered at least.  Zero: not at all.
+  Duration departed_term{};
+  // Zero, or how long after its last use an object without cycles may live on: for runs in which
+  // nothing goes wrong.
+  Duration prompt{};
 };
 
 class Oracle {
@@ -180,6 +187,10 @@ class Oracle {
     std::vector<ShadowObject> edges_in;  // from objects that exist
     std::vector<uint32_t> holds;         // the latest of each process
     std::vector<ShadowCopy> copies;      // under way, or once were
+    // Since when nobody has had it; an object on a cycle never gets here.
+    std::optional<Duration> unused;
+    // A hand-on of it was taken up before it was declared, and so is protected for its whole term.
+    bool declared_late = false;
     bool unexported = false;
     bool condemned = false;  // reported lost before it was reclaimed
     uint32_t mark = 0;
@@ -212,6 +223,12 @@ class Oracle {
     std::vector<Gap> gaps;  // by epoch
     SequenceNumber applied{};
   };
+  // What one client has said to an owner of one object.
+  struct Said {
+    SequenceNumber cleaned{};
+    Duration cleaned_at{};
+    SequenceNumber listed{};
+  };
   static constexpr uint32_t kNone = 0xffffffff;
 
   Object& At(ShadowObject object) { return objects_[Raw(object)]; }
@@ -223,11 +240,13 @@ class Oracle {
   // The present hold, begun if there is none.
   Hold& Begin(ShadowProcess process, ShadowObject object);
   void EndIfUnused(Hold& hold);
-  void DropEdges(ShadowObject object);
+  // To be called after every change of who has it.
+  void NoteUse(ShadowObject object);
   void Gone(ShadowObject object);
 
   // The time that passed since `from` on the clock of `owner`, its own stops not counted.
   Duration CountedSince(ShadowProcess owner, Duration from) const;
+  // Limbo counts: a renewal in it is as good as one before.
   bool LeaseRuns(const Lease& lease, ShadowProcess owner) const;
   void LapsedPerhaps(Lease& lease);
   void Extend(Lease& lease, ShadowProcess owner, Duration term);
@@ -242,6 +261,10 @@ class Oracle {
   void Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
              ShadowProcess owner, uint64_t serial);
   void Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial);
+  void Heard(const CleanRequest& request, ShadowProcess client, ShadowProcess owner,
+             uint64_t serial);
+  // The protocol's rule for a Dirty that a Clean has overtaken.
+  void CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNumber sequence);
   void Consumed(const Row& row, uint64_t serial);
   void Heard(const TransitRequest& request, const TransitResponse& response);
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
@@ -265,6 +288,7 @@ class Oracle {
   absl::flat_hash_map<ClientId, ShadowProcess> by_client_;
   absl::flat_hash_map<std::pair<uint64_t, uint32_t>, uint32_t> by_token_;  // and object -> copy
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Lease> leases_;       // client, owner
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Said> said_;          // client, object
   uint64_t serial_ = 0;
   uint32_t mark_ = 0;
   size_t existing_ = 0;

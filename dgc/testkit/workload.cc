@@ -23,6 +23,8 @@ enum Op : uint8_t {
   kUnbind,
   kFetchName,
   kUnexport,
+  kFollow,    // an edge
+  kSendEdge,  // what it leads to
   kOps,
 };
 
@@ -38,17 +40,20 @@ struct Profile {
   int pace;
 };
 
-//                                   cre cpy drp all lnk unl snd hnd fet bnd unb fnm unx
+// clang-format off
+//                cre cpy drp all lnk unl snd hnd fet bnd unb fnm unx fol sed   max pace
 constexpr Profile kProfiles[kWorkloadKinds] = {
-    {"churn", {{10, 2, 14, 1, 0, 0, 6, 4, 8, 0, 0, 0, 0}}, 6, 24},
-    {"fan-out", {{1, 1, 10, 1, 0, 0, 4, 1, 14, 0, 0, 0, 0}}, 4, 24},
-    {"hand-ons", {{3, 0, 2, 0, 0, 0, 1, 20, 1, 0, 0, 0, 0}}, 6, 32},
-    {"graph", {{6, 1, 10, 1, 14, 4, 6, 2, 4, 0, 0, 0, 0}}, 8, 32},
-    {"rings", {{6, 0, 8, 2, 20, 2, 8, 1, 2, 0, 0, 0, 0}}, 6, 32},
-    {"names", {{3, 0, 8, 0, 2, 1, 1, 1, 1, 6, 4, 10, 0}}, 5, 24},
-    {"hoard", {{6, 1, 2, 0, 2, 0, 8, 0, 10, 0, 0, 0, 0}}, 24, 24},
-    {"unexports", {{6, 1, 6, 0, 4, 2, 6, 2, 6, 1, 1, 1, 3}}, 8, 24},
+    {"churn",     {10,  2, 14,  1,  0,  0,  6,  4,  8,  0,  0,  0,  0,  0,  0},  6, 24},
+    {"fan-out",   { 1,  1, 10,  1,  0,  0,  4,  1, 14,  0,  0,  0,  0,  0,  0},  4, 24},
+    {"hand-ons",  { 3,  0,  2,  0,  0,  0,  1, 20,  1,  0,  0,  0,  0,  0,  0},  6, 32},
+    {"graph",     { 6,  1, 12,  1, 14,  4,  6,  2,  4,  0,  0,  0,  0,  4,  3},  8, 32},
+    {"rings",     { 6,  0,  8,  2, 20,  2,  8,  1,  2,  0,  0,  0,  0,  2,  1},  6, 32},
+    {"names",     { 3,  0,  8,  0,  2,  1,  1,  1,  1,  6,  4, 10,  0,  0,  0},  5, 24},
+    {"hoard",     { 6,  1,  2,  0,  2,  0,  8,  0, 10,  0,  0,  0,  0,  1,  1}, 24, 24},
+    {"unexports", { 6,  1,  6,  0,  4,  2,  6,  2,  6,  1,  1,  1,  3,  2,  1},  8, 24},
+    {"rewiring",  { 4,  0, 10,  0, 12, 12,  1,  0,  1,  0,  0,  0,  0, 12,  2},  4, 200},
 };
+// clang-format on
 
 class Application final : public Activity {
  public:
@@ -110,6 +115,8 @@ class Application final : public Activity {
         break;
       case kLink:
       case kUnlink:
+      case kFollow:
+      case kSendEdge:
         DoEdge(op, node, object);
         break;
       case kSend:
@@ -144,7 +151,11 @@ class Application final : public Activity {
       return;
     }
     const auto& edges = cluster().oracle().Edges(from);
-    if (!edges.empty()) cluster().Unlink(node, from, edges[random().Below(edges.size())]);
+    if (edges.empty()) return;
+    const ShadowObject to = edges[random().Below(edges.size())];
+    if (op == kUnlink) cluster().Unlink(node, from, to);
+    if (op == kFollow) cluster().Follow(node, from, to);
+    if (op == kSendEdge) cluster().SendEdge(node, from, to, OtherNode(node));
   }
 
   void DoName(Op op, NodeIndex node, ShadowObject object) {

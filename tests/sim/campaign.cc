@@ -317,13 +317,21 @@ int Replay(const Options& options) {
 int Score(Options options, const std::vector<uint64_t>& seeds) {
   options.quiet = options.until_failure = true;
   const std::vector<std::string> names = Mutations();
+  const auto fails = [&](const std::string& mutation, Campaign& campaign) {
+    Activate(mutation);
+    campaign.Run();
+    return campaign.shared().failed > 0;
+  };
+  Campaign none(options, seeds);
+  if (fails("", none)) {
+    std::printf("seed %llu fails without any mutation\n",
+                static_cast<unsigned long long>(none.shared().first_failed.load()));
+    return 2;
+  }
   size_t killed = 0;
   for (const std::string& name : names) {
-    Activate(name);
-    options.mutation = name;
     Campaign campaign(options, seeds);
-    campaign.Run();
-    if (campaign.shared().failed > 0) {
+    if (fails(name, campaign)) {
       ++killed;
       std::printf("killed    %-55s by seed %llu, after %llu\n", name.c_str(),
                   static_cast<unsigned long long>(campaign.shared().first_failed.load()),

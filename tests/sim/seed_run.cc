@@ -31,6 +31,7 @@ void DrawKnobs(SimRandom& random, Plan* plan) {
   lease.term_default = term;
   lease.term_min = term / 4;
   lease.term_max = 4 * term;
+  lease.brake_hold = Duration::zero();
   lease.limbo = random.OneIn(3) ? term / 2 : Duration::zero();
   lease.transit_term = random.OneIn(3) ? term / 2 : term;
   lease.pause = term / 8;
@@ -50,6 +51,11 @@ void DrawKnobs(SimRandom& random, Plan* plan) {
   if (random.OneIn(16)) lease.transits_max = 6;
   if (random.OneIn(16)) lease.listings_per_client_max = 4;
   if (random.OneIn(16)) lease.clients_max = 2;
+  if (random.OneIn(4)) {
+    lease.brake_clients_min = 2;
+    lease.brake_hold = term / 2;
+  }
+  if (random.OneIn(4)) lease.renewals_per_second_max = 1;
   plan->quotas =
       lease.transits_max == 6 || lease.listings_per_client_max == 4 || lease.clients_max == 2;
   ObjectTableOptions& objects = plan->options.process.objects;
@@ -57,7 +63,7 @@ void DrawKnobs(SimRandom& random, Plan* plan) {
   objects.reclaimed_remembered_max = random.OneIn(4) ? 2 : 1 << 16;
   plan->options.drift_ppm_max = random.OneIn(4) ? 10'000 : 100;
   plan->options.work_budget = random.OneIn(3) ? static_cast<uint32_t>(random.Between(1, 4)) : 64;
-  plan->options.work_delay = microseconds(random.OneIn(3) ? 2000 : 20);
+  plan->options.work_delay = microseconds(random.OneIn(3) ? random.Between(1000, 20'000) : 20);
   plan->options.steps_max = 1'000'000;
   NetworkOptions& network = plan->options.network;
   network.delay_min = microseconds(50);
@@ -82,7 +88,21 @@ Plan Draw(uint64_t seed) {
     plan.nemeses.push_back(static_cast<NemesisKind>(random.Below(kNemesisKinds)));
   }
   plan.drop_lost = !random.OneIn(3);
+  // Nothing goes wrong, and nothing takes its time: then what nobody has is gone at once.
+  const LeaseOptions& lease = plan.options.strategy.lease;
+  if (plan.nemeses.empty() && !plan.quotas && lease.batch_max > 3 &&
+      lease.transit_term >= milliseconds(1000) &&
+      plan.options.network.delay_mean == milliseconds(1) &&
+      plan.options.work_delay < milliseconds(1)) {
+    plan.options.prompt = lease.transit_term / 2;
+  }
   return plan;
+}
+
+// The longest term an owner grants: under load more than the usual.
+Duration TermMax(const Plan& plan) {
+  const LeaseOptions& lease = plan.options.strategy.lease;
+  return lease.renewals_per_second_max == 1 ? lease.term_max : lease.term_default;
 }
 
 // How long after the last fault everything has settled: a straggler may still list something for a
@@ -91,22 +111,24 @@ Plan Draw(uint64_t seed) {
 // the local collector each.
 Duration SettleBound(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
-  const Duration bound = plan.options.network.straggle_max + 2 * plan.term + lease.limbo +
-                         2 * plan.term + 2 * plan.term + milliseconds(500);
+  const Duration bound = plan.options.network.straggle_max + 2 * TermMax(plan) + lease.limbo +
+                         lease.brake_hold + 2 * plan.term + 2 * plan.term + milliseconds(500);
   return plan.quotas ? 4 * bound : bound;
 }
 
 // How long after the last reference is gone the last trace of it is.
 Duration EmptyBound(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
-  const Duration bound =
-      2 * plan.term + lease.limbo + lease.departed_term + lease.linger + milliseconds(500);
+  const Duration bound = 2 * TermMax(plan) + lease.limbo + lease.brake_hold + lease.departed_term +
+                         lease.linger + milliseconds(500);
   return plan.quotas ? 4 * bound : bound;
 }
 
-// Runs for that long and checks; returns whether all is well so far.
+// Runs for that long, and for as long as some rounds of the local collector take at the pace of
+// Work(), each with a rest four times as long, and checks; returns whether all is well so far.
 bool RunAndCheck(const Plan& plan, Duration duration, Cluster* cluster) {
-  cluster->Run(duration);
+  const auto steps = static_cast<int64_t>(100 * cluster->oracle().existing());
+  cluster->Run(duration + steps / plan.options.work_budget * plan.options.work_delay);
   if (cluster->failure().has_value()) return false;
   cluster->CheckObjects();
   if (!plan.quotas) cluster->CheckTables();
