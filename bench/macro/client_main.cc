@@ -2,9 +2,10 @@
 //
 //     bench_client CASE ROUNDS SECONDS SCALE ADDRESS...
 //
-// ADDRESS: the empty owner first, then as many others as the case names below.  SCALE divides the big numbers (1: as in
-// the targets).  Every round measures each variant once, in turn, for SECONDS, so that the machine's drift hits
-// all alike.  Prints one line per measurement, "NAME VALUE"; ../run makes the table of them.
+// ADDRESS: the empty owner first, then as many others as the case names below.  SCALE divides the
+// big numbers (1: as in the targets).  Every round measures each variant once, in turn, for
+// SECONDS, so that the machine's drift hits all alike.  Prints one line per measurement, "NAME
+// VALUE"; ../run makes the table of them.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 // Load: unary calls on one completion queue and one thread, as many in flight as one likes.
 //
-// A Lane has one call in flight at a time and says, when it is answered, whether to make another.  So
-// 64 lanes are 64 calls in flight.  Not thread-safe.
+// A Lane has one call in flight at a time and says, when it is answered, whether to make another.
+// So 64 lanes are 64 calls in flight.  Not thread-safe.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -58,8 +58,8 @@ void Memory(const Arguments& arguments) {
 
 namespace {
 
-// Four clients that each list one object again every two milliseconds, on a thread of their own, and
-// the latencies by when they were measured.
+// Four clients that each list one object again every two milliseconds, on a thread of their own,
+// and the latencies by when they were measured.
 class Others {
  public:
   struct Sample {

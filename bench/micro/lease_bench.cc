@@ -12,8 +12,8 @@ namespace {
 constexpr size_t kBatch = 1000;
 constexpr uint64_t kClients = 10;
 
-// `pairs` pairs, as ten clients that hold half of all objects each; client c has those in the half of the circle that
-// begins at c tenths, so that every object has five holders.
+// `pairs` pairs, as ten clients that hold half of all objects each; client c has those in the half
+// of the circle that begins at c tenths, so that every object has five holders.
 class PairsRig : public OwnerRig {
  public:
   explicit PairsRig(size_t pairs) : objects_(static_cast<uint32_t>(pairs / 5)) {
@@ -189,7 +189,8 @@ void ReclaimAChain(benchmark::State& state) {
 }
 BENCHMARK(ReclaimAChain)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
 
-// A round of the local collector over state.range(0) live objects in a tree, started by a garbage ring.
+// A round of the local collector over state.range(0) live objects in a tree, started by a garbage
+// ring.
 void LocalRound(benchmark::State& state) {
   const auto size = static_cast<size_t>(state.range(0));
   OwnerRig rig;

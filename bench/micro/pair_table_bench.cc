@@ -1,5 +1,5 @@
-// PairTable against absl::flat_hash_map, from 10^4 to 10^7 entries: time per operation, and bytes per
-// pair as the allocator sees them.
+// PairTable against absl::flat_hash_map, from 10^4 to 10^7 entries: time per operation, and bytes
+// per pair as the allocator sees them.
 #include <malloc.h>
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 //
 //     campaign --seeds 20000 --jobs 2 [--first 1]    these seeds, and those of --also FILE first
 //     campaign --seed 4711 [--verbose]               replays one; --verbose prints every event
-//     campaign --fresh 200                           so many seeds drawn from the clock; prints them
+//     campaign --fresh 200                           so many seeds drawn from the clock, printed
 //     campaign_mutated --mutation "NAME" ...         with that deliberate defect (see --mutations)
 //     campaign_mutated --score --seeds 4000          with each of them in turn, until it is noticed
 //

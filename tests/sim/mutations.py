@@ -177,9 +177,12 @@ MUTATIONS = [
      "if (status.ok() && to.is_import()) <<DropImport(to.import(), now);>>", ""),
 ]
 
-# Tried, and found to change nothing that anybody could notice, because something else does the same:
-#   a lease's deadline taken for that of its successor in the slot (the present deadline is looked at);
-#   a Dirty not counted as the latest request, an old digest compared, a digest sent that is not sure
+# Tried, and found to change nothing that anybody could notice, because something else does the
+# same:
+#   a lease's deadline taken for that of its successor in the slot (the present deadline is looked
+#   at);
+#   a Dirty not counted as the latest request, an old digest compared, a digest that is not sure
+#   sent
 #   (each costs a needless re-listing);
 #   a reference imported again during its Clean and not listed (the token's row lists it).
 
