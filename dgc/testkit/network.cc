@@ -7,8 +7,8 @@
 
 namespace dgc::testkit {
 
-SimulatedNetwork::SimulatedNetwork(NetworkOptions options, SimRandom random, EventQueue* events,
-                                   FaultLog* faults)
+SimulatedNetwork::SimulatedNetwork(NetworkOptions options, const SimRandom& random,
+                                   EventQueue* events, FaultLog* faults)
     : options_(options), random_(random), events_(events), faults_(faults) {}
 
 SimulatedNetwork::Link& SimulatedNetwork::LinkOf(NodeIndex from, NodeIndex to) {

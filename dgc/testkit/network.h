@@ -46,7 +46,8 @@ struct Packet {
 
 class SimulatedNetwork {
  public:
-  SimulatedNetwork(NetworkOptions options, SimRandom random, EventQueue* events, FaultLog* faults);
+  SimulatedNetwork(NetworkOptions options, const SimRandom& random, EventQueue* events,
+                   FaultLog* faults);
 
   // Takes effect for messages sent from now on.
   NetworkOptions& options() { return options_; }
