@@ -24,6 +24,10 @@ void AddClientId(const ClientId& client, grpc::ClientContext* context) {
   context->AddMetadata(kClientIdKey, bytes);
 }
 
+void AddClientId(const ClientId& client, grpc::ChannelArguments* arguments) {
+  arguments->SetUserAgentPrefix(kClientAgent + ToHex(client));
+}
+
 CallContext::CallContext(const ClientId& client, Ref kept) : kept_(std::move(kept)) {
   if (client.valid()) AddClientId(client, &context_);
 }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <grpcpp/client_context.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include "dgc/core/ids.h"
 #include "dgc/runtime/ref.h"
@@ -24,6 +25,13 @@ inline constexpr char kClientIdKey[] = "dgc-client-bin";
 
 // Adds `client` to the metadata of the call.
 void AddClientId(const ClientId& client, grpc::ClientContext* context);
+
+// Before 32 hexadecimal digits, high half first, at the beginning of a channel's user agent: the
+// identity of every call on it that does not carry kClientIdKey.
+inline constexpr char kClientAgent[] = "dgc-client/";
+
+// Lets every call of the channel name `client`.
+void AddClientId(const ClientId& client, grpc::ChannelArguments* arguments);
 
 class CallContext {
  public:

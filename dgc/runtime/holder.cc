@@ -75,6 +75,8 @@ CallContext Holder::Context() const { return CallContext(id(), Ref()); }
 
 void Holder::Identify(grpc::ClientContext* context) const { AddClientId(id(), context); }
 
+void Holder::Identify(grpc::ChannelArguments* arguments) const { AddClientId(id(), arguments); }
+
 ClientId Holder::id() const { return engine_->id(); }
 
 bool Holder::Settle(Duration timeout) { return engine_->Settle(timeout); }

@@ -2,6 +2,8 @@
 
 #include <grpcpp/server_context.h>
 
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include "dgc/rpc/collector_service.h"
@@ -19,6 +21,23 @@ uint64_t BigEndian(const char* bytes) {
   return word;
 }
 
+// False if `text` is not 16 hexadecimal digits.
+bool FromHex(const char* text, uint64_t* word) {
+  const auto [end, error] = std::from_chars(text, text + 16, *word, 16);
+  return error == std::errc() && end == text + 16;
+}
+
+ClientId CallerByAgent(grpc::string_ref agent) {
+  constexpr size_t kPrefix = sizeof(kClientAgent) - 1;
+  ClientId client;
+  if (agent.size() < kPrefix + 32 || !agent.starts_with(kClientAgent) ||
+      !FromHex(agent.data() + kPrefix, &client.high) ||
+      !FromHex(agent.data() + kPrefix + 16, &client.low)) {
+    return {};
+  }
+  return client;
+}
+
 absl::Status Deliver(absl::StatusOr<WireRef> shared, v1::Ref* into) {
   if (shared.ok()) ToProto(*std::move(shared), into);
   return shared.status();
@@ -28,9 +47,12 @@ absl::Status Deliver(absl::StatusOr<WireRef> shared, v1::Ref* into) {
 
 ClientId CallerOf(const grpc::ServerContextBase& context) {
   const auto& metadata = context.client_metadata();
-  const auto it = metadata.find(kClientIdKey);
-  if (it == metadata.end() || it->second.size() != 16) return {};
-  return {BigEndian(it->second.data()), BigEndian(it->second.data() + 8)};
+  if (const auto it = metadata.find(kClientIdKey); it != metadata.end()) {
+    if (it->second.size() != 16) return {};
+    return {BigEndian(it->second.data()), BigEndian(it->second.data() + 8)};
+  }
+  const auto agent = metadata.find("user-agent");
+  return agent == metadata.end() ? ClientId{} : CallerByAgent(agent->second);
 }
 
 struct Owner::Inbox final : Receiver {

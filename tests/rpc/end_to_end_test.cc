@@ -69,8 +69,22 @@ TEST(EndToEndTest, IdentifyDoesTheSameForAContextOfOnesOwn) {
   const Ref ref = holder.Import(host.Create(&context));
 
   EXPECT_THAT(ref.status(), IsOk());
-  EXPECT_TRUE(holder.Settle(kLong));
-  EXPECT_EQ(host.owner.stats().sizes.clients, 1u);
+  EXPECT_EQ(host.last_caller(), holder.id());
+}
+
+TEST(EndToEndTest, ChannelMayCarryTheIdentityInstead) {
+  Host host("channel");
+  Holder holder({});
+  grpc::ChannelArguments arguments;
+  holder.Identify(&arguments);
+  const auto channel = grpc::CreateCustomChannel(Host::Address("channel"),
+                                                 grpc::InsecureChannelCredentials(), arguments);
+  host.objects = objects::v1::ObjectService::NewStub(channel);
+  grpc::ClientContext context;
+  const Ref ref = holder.Import(host.Create(&context));
+  ASSERT_THAT(ref.status(), IsOk());
+
+  EXPECT_EQ(host.last_caller(), holder.id());
 }
 
 TEST(EndToEndTest, LeaseIsRenewedInTheBackground) {
@@ -242,6 +256,7 @@ TEST(EndToEndTest, AnonymousCallerMayStillImportInTime) {
   Holder holder({});
   grpc::ClientContext context;
   const Ref ref = holder.Import(host.Create(&context));
+  EXPECT_FALSE(host.last_caller().valid());
   ASSERT_TRUE(holder.Settle(kLong));
 
   EXPECT_EQ(host.owner.stats().sizes.listings, 1u);

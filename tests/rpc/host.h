@@ -65,6 +65,10 @@ class Application final : public objects::v1::ObjectService::CallbackService {
   grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
                                    const objects::v1::CreateRequest* request,
                                    objects::v1::CreateResponse* response) override {
+    {
+      const MutexLock lock(&mutex_);
+      last_caller_ = CallerOf(*context);
+    }
     for (const auto& object : request->objects()) {
       *response->add_objects() =
           owner_->Share(std::make_shared<Blob>(object.label(), gone_), context);
@@ -102,6 +106,12 @@ class Application final : public objects::v1::ObjectService::CallbackService {
     return Finish(context, grpc::Status::OK);
   }
 
+  // Whom the latest Create came from.
+  ClientId last_caller() {
+    const MutexLock lock(&mutex_);
+    return last_caller_;
+  }
+
  private:
   static grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context,
                                           const grpc::Status& status) {
@@ -113,6 +123,7 @@ class Application final : public objects::v1::ObjectService::CallbackService {
   Owner* const owner_;
   Gone* const gone_;
   Mutex mutex_;
+  ClientId last_caller_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Ref> bound_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -136,6 +147,7 @@ class Host {
   }
   static std::string Address(const std::string& name) { return "unix:" + Path(name); }
 
+  ClientId last_caller() { return application_.last_caller(); }
   // A new object, asked for by `context`'s caller.
   v1::Ref Create(grpc::ClientContext* context) {
     objects::v1::CreateRequest request;
