@@ -1,10 +1,11 @@
 // bench_owner: the owner's process of the macro benchmarks.
 //
 //     bench_owner PORT           a dgc::Owner, its service, and BenchService
-//     bench_owner PORT --empty   the same services with handlers that do nothing: what gRPC alone costs
+//     bench_owner PORT --empty   the same services with handlers that do nothing: what gRPC alone
+//     costs
 //
-// Prints "ready" when it serves, and serves until its standard input ends, so that it never outlives
-// whoever started it.
+// Prints "ready" when it serves, and serves until its standard input ends, so that it never
+// outlives whoever started it.
 #include <grpcpp/grpcpp.h>
 #include <malloc.h>
 #include <time.h>
@@ -21,9 +22,9 @@
 #include <string>
 #include <vector>
 
-#include "macro/bench.grpc.pb.h"
 #include "dgc/runtime/owner.h"
 #include "dgc/v1/collector.grpc.pb.h"
+#include "macro/bench.grpc.pb.h"
 
 namespace dgc::bench {
 namespace {

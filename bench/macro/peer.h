@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "macro/bench.grpc.pb.h"
 #include "bench/macro/load.h"
 #include "dgc/core/ids.h"
 #include "dgc/v1/collector.grpc.pb.h"
+#include "macro/bench.grpc.pb.h"
 
 namespace dgc::bench {
 
