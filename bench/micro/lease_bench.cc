@@ -221,7 +221,7 @@ void ShareAndReclaim(benchmark::State& state) {
   for (auto _ : state) {
     CleanRequest clean = rig.Clean(client);
     for (size_t i = 0; i < kBatch; ++i) {
-      const Target object = *rig.process_.Export({rig.random_.Next(), rig.random_.Next()}, "bench");
+      const Target object = *rig.process_.Export(rig.process_.NewId(), "bench");
       const auto ref = rig.process_.Share(object, client, {}, rig.now_);
       if (!ref.ok()) std::abort();
       rig.process_.Drop(object, rig.now_);

@@ -38,7 +38,7 @@ class OwnerRig {
   // Exports `count` objects with a handle each.
   void AddObjects(size_t count) {
     for (size_t i = 0; i < count; ++i) {
-      ids_.push_back({random_.Next(), random_.Next()});
+      ids_.push_back(process_.NewId());
       handles_.push_back(*process_.Export(ids_.back(), "bench"));
     }
   }

@@ -20,15 +20,16 @@ struct ObjectRecord {
     kGone,    // Reclaimed; stays while a count below is not zero.
   };
 
+  // What a Dirty or Clean touches comes first, in 32 bytes.
   ObjectId id;
   uint32_t pins = 0;
   uint32_t remote_holds = 0;
-  uint32_t local_in = 0;
   // The local collector's round that last reached this object.
   uint32_t mark = 0;
   uint16_t type = 0;
   State state = State::kFree;
   bool doomed = false;
+  uint32_t local_in = 0;
   // What the latest decrement was due to.
   ReclaimReason last_cause = ReclaimReason::kUnspecified;
   // Null while there is none: most objects are leaves.

@@ -1,7 +1,6 @@
 #include "dgc/core/object_table.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,13 +26,14 @@ absl::StatusOr<ObjectIndex> ObjectTable::Add(const ObjectId& id, uint16_t type) 
   record.state = State::kLive;
   record.pins = 1;
   collector_.Born(record);
-  by_id_.Insert(TagOf(id.high, id.low), index);
+  if (Hint(id) != ObjectIndex{index}) by_id_.Insert(TagOf(id.high, id.low), index);
   ++live_;
   ++counters_->objects_exported;
   return ObjectIndex{index};
 }
 
 std::optional<ObjectIndex> ObjectTable::FindRecord(const ObjectId& id) const {
+  if (IsAt(id, Hint(id))) return Hint(id);
   const auto found =
       by_id_.Find(TagOf(id.high, id.low), [&](uint32_t index) { return records_[index].id == id; });
   if (!found.has_value()) return std::nullopt;
@@ -41,26 +41,22 @@ std::optional<ObjectIndex> ObjectTable::FindRecord(const ObjectId& id) const {
 }
 
 std::optional<ObjectIndex> ObjectTable::Find(const ObjectId& id) const {
-  const auto found = FindRecord(id);
-  return found.has_value() && Alive(*found) ? found : std::nullopt;
+  return Find(id, Hint(id));
 }
 
-void ObjectTable::Locate(std::span<const Row> rows, std::span<ObjectIndex> hints) const {
-  std::array<uint32_t, kLocateMax> tags;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    tags[i] = TagOf(rows[i].id.high, rows[i].id.low);
-    by_id_.Prefetch(tags[i]);
+ObjectIndex ObjectTable::Locate(const ObjectId& id) const {
+  ObjectIndex hint = Hint(id);
+  if (by_id_.size() != 0) {
+    if (const auto found = by_id_.Peek(TagOf(id.high, id.low)); found.has_value()) {
+      hint = ObjectIndex{*found};
+    }
   }
-  for (size_t i = 0; i < rows.size(); ++i) {
-    // Where there is none, any hint is as wrong as another.
-    hints[i] = ObjectIndex{by_id_.Peek(tags[i]).value_or(0)};
-    if (Raw(hints[i]) < records_.end()) Prefetch(hints[i]);
-  }
+  if (Raw(hint) < records_.end()) Prefetch(hint);
+  return hint;
 }
 
 std::optional<ObjectIndex> ObjectTable::FindRecord(const ObjectId& id, ObjectIndex hint) const {
-  if (Raw(hint) < records_.end() && Get(hint).id == id && id.valid()) return hint;
-  return FindRecord(id);
+  return IsAt(id, hint) ? hint : FindRecord(id);
 }
 
 std::optional<ObjectIndex> ObjectTable::Find(const ObjectId& id, ObjectIndex hint) const {
@@ -271,7 +267,7 @@ void ObjectTable::FreeIfUnused(ObjectIndex object) {
     return;
   }
   const ObjectId& id = record.id;
-  by_id_.Erase(TagOf(id.high, id.low), Raw(object));
+  if (Hint(id) != object) by_id_.Erase(TagOf(id.high, id.low), Raw(object));
   records_.Free(Raw(object));
 }
 

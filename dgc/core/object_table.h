@@ -18,7 +18,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,7 +60,12 @@ class ObjectTable {
  public:
   ObjectTable(ObjectTableOptions options, Counters* counters);
 
-  // Adds an object with one pin.  RESOURCE_EXHAUSTED: objects_max.
+  // An id for the object to be added next, of 96 random bits and 32 that say where its record will
+  // be: such an object needs no entry in the index, and is found with one cache miss.
+  ObjectId NewId(uint64_t random, uint64_t more_random) const {
+    return {random, more_random << 32 | records_.next()};
+  }
+  // Adds an object with one pin.  Any id will do, but see NewId.  RESOURCE_EXHAUSTED: objects_max.
   // REQUIRES: `id` is valid and was never added.
   absl::StatusOr<ObjectIndex> Add(const ObjectId& id, uint16_t type);
 
@@ -69,11 +73,12 @@ class ObjectTable {
   std::optional<ObjectIndex> Find(const ObjectId& id) const;
   // Also one that was unexported and is still held by somebody.
   std::optional<ObjectIndex> FindRecord(const ObjectId& id) const;
-  // The same for a batch: first Locate() all, which overlaps their cache misses and says where each
-  // probably is, then Find() one by one with that hint.  REQUIRES: at most kLocateMax; as many
-  // hints as rows.
-  static constexpr size_t kLocateMax = 32;
-  void Locate(std::span<const Row> rows, std::span<ObjectIndex> hints) const;
+  // For batches, to overlap their cache misses: some rows ahead Prefetch(), nearer Locate(), which
+  // says where the object probably is, then Find() with that as a hint.
+  void Prefetch(const ObjectId& id) const {
+    if (by_id_.size() != 0) by_id_.Prefetch(TagOf(id.high, id.low));
+  }
+  ObjectIndex Locate(const ObjectId& id) const;
   std::optional<ObjectIndex> Find(const ObjectId& id, ObjectIndex hint) const;
   std::optional<ObjectIndex> FindRecord(const ObjectId& id, ObjectIndex hint) const;
   // Brings the record closer.
@@ -133,6 +138,11 @@ class ObjectTable {
     ReclaimReason reason{};
   };
 
+  // What the id says of where the record is, if it was made by NewId().
+  static ObjectIndex Hint(const ObjectId& id) { return ObjectIndex{static_cast<uint32_t>(id.low)}; }
+  bool IsAt(const ObjectId& id, ObjectIndex object) const {
+    return Raw(object) < records_.end() && Get(object).id == id && id.valid();
+  }
   ObjectRecord& At(ObjectIndex object) { return records_[Raw(object)]; }
   void Doom(ObjectIndex object);
   void AfterDecrement(ObjectIndex object, ReclaimReason why);
@@ -145,6 +155,7 @@ class ObjectTable {
   const ObjectTableOptions options_;
   Counters* const counters_;
   Slab<ObjectRecord> records_;
+  // Those whose id does not say where they are.
   PositionIndex by_id_;
   absl::flat_hash_map<std::string, ObjectIndex> names_;
   size_t live_ = 0;

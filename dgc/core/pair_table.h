@@ -65,7 +65,10 @@ class PairTable {
 
   // Brings what Find() or Insert() of `object` will need closer; for batches.
   void Prefetch(ObjectIndex object) const {
-    if (capacity_ != 0) __builtin_prefetch(&slots_[Home(Raw(object))], /*rw=*/1);
+    if (capacity_ == 0) return;
+    const Entry* const home = &slots_[Home(Raw(object))];
+    __builtin_prefetch(home, /*rw=*/1);
+    __builtin_prefetch(home + kLikelyProbes, /*rw=*/1);
   }
 
   // REQUIRES: `object` is absent.
@@ -117,6 +120,8 @@ class PairTable {
  private:
   static constexpr uint32_t kEmpty = 0xffffffff;
   static constexpr size_t kCapacityMin = 4;
+  // How far most searches go, of entries that are there or not.
+  static constexpr size_t kLikelyProbes = 4;
 
   // The upper half of the hash, scaled to the capacity.  Fibonacci hashing: objects listed in the
   // order of their making hardly collide.

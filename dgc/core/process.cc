@@ -61,7 +61,7 @@ std::string Explain(const Failure& failure) {
 }
 
 Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random* random)
-    : options_(std::move(options)), objects_(options_.objects, &counters_) {
+    : options_(std::move(options)), random_(random), objects_(options_.objects, &counters_) {
   DGC_CHECK(options_.self.valid());
   DGC_CHECK(options_.owner.empty() || Raw(options_.incarnation) != 0);
   strategy_ =

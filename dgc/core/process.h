@@ -63,6 +63,8 @@ class Process {
   const ProcessOptions& options() const { return options_; }
 
   // --- Handles.
+  // An id for the next Export(): random, and quick to find (ObjectTable::NewId).
+  ObjectId NewId() { return objects_.NewId(random_->Next(), random_->Next()); }
   // A new own object.  RESOURCE_EXHAUSTED: objects_max, types_max.  INVALID_ARGUMENT: type too
   // long. REQUIRES: `id` is valid and new for all time.
   absl::StatusOr<Target> Export(const ObjectId& id, std::string_view type);
@@ -136,6 +138,7 @@ class Process {
   void DropImport(ImportIndex import, TimePoint now);
 
   const ProcessOptions options_;
+  Random* const random_;
   Counters counters_;
   Outputs outputs_;
   ObjectTable objects_;

@@ -31,6 +31,9 @@ class Slab {
     return end_++;
   }
 
+  // What Allocate() will return.
+  uint32_t next() const { return free_.empty() ? end_ : free_.back(); }
+
   // REQUIRES: `index` is allocated.
   void Free(uint32_t index) {
     (*this)[index] = T{};
@@ -46,7 +49,8 @@ class Slab {
 
  private:
   static constexpr uint32_t kChunk = 1024;
-  using Chunk = std::array<T, kChunk>;
+  // On a cache line of its own, so that records whose size divides well are on few.
+  struct alignas(64) Chunk : std::array<T, kChunk> {};
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<uint32_t> free_;

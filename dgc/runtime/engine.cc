@@ -106,7 +106,7 @@ absl::StatusOr<ObjectIndex> Engine::ExportLocked(const std::shared_ptr<void>& ob
     }
     payloads_.Disown(*known);  // It is on its way out; what is shared now is a new object.
   }
-  const ObjectId id{random_->Next(), random_->Next()};
+  const ObjectId id = process_.NewId();
   const auto handle = process_.Export(id, type);
   if (!handle.ok()) return handle.status();
   const ObjectIndex index = handle->object();

@@ -276,7 +276,9 @@ TEST_F(LocalCollectorTest, AnObjectMadeAtAnyStepOfARoundOutlivesIt) {
 class ModelRun {
  public:
   explicit ModelRun(uint64_t seed)
-      : random_(seed), world_({.local_round_interval = milliseconds(random_() % 20)}) {}
+      : random_(seed), world_({.local_round_interval = milliseconds(random_() % 20)}) {
+    world_.direct_ids_ = seed % 2 == 0;
+  }
 
   void Run(int steps) {
     for (int step = 0; step < steps && !::testing::Test::HasFatalFailure(); ++step) {
@@ -293,7 +295,7 @@ class ModelRun {
 
  private:
   struct Object {
-    uint64_t number = 0;
+    ObjectId id{};
     uint32_t pins = 1;
     uint32_t holds = 0;
     bool unexported = false;
@@ -335,7 +337,7 @@ class ModelRun {
       const auto it = objects_.find(Raw(report.object));
       ASSERT_NE(it, objects_.end());
       Object& object = it->second;
-      ASSERT_EQ(report.id, ObjectWorld::IdOf(object.number));
+      ASSERT_EQ(report.id, object.id);
       ASSERT_FALSE(object.reported) << "reported twice";
       ASSERT_FALSE(Reachable().contains(it->first)) << "reclaimed while reachable";
       ASSERT_EQ(object.unexported, report.reason == ReclaimReason::kUnexport);
@@ -347,7 +349,7 @@ class ModelRun {
     }
     Forget();
     for (const uint32_t index : Reachable()) {
-      const auto found = world_.table_.Find(ObjectWorld::IdOf(objects_.at(index).number));
+      const auto found = world_.table_.Find(objects_.at(index).id);
       ASSERT_EQ(found, ObjectIndex{index}) << "reachable, but not found";
     }
   }
@@ -408,7 +410,7 @@ class ModelRun {
 
   void Create() {
     const ObjectIndex index = world_.New();
-    const bool fresh = objects_.emplace(Raw(index), Object{.number = world_.created_}).second;
+    const bool fresh = objects_.emplace(Raw(index), Object{.id = world_.last_id_}).second;
     ASSERT_TRUE(fresh) << "a position was used again while something refers to it";
   }
 
@@ -442,7 +444,7 @@ class ModelRun {
   void HoldAny() {
     auto it = objects_.begin();
     std::advance(it, random_() % objects_.size());
-    const auto found = world_.table_.Find(ObjectWorld::IdOf(it->second.number));
+    const auto found = world_.table_.Find(it->second.id);
     if (!found.has_value()) {
       ASSERT_FALSE(Reachable().contains(it->first));
       return;

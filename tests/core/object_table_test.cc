@@ -230,6 +230,69 @@ TEST_F(ObjectTableTest, EdgesCanBeRemovedWhileTheObjectIsTakenApart) {
   for (int i = 0; i < 6; ++i) EXPECT_LT(Raw(New()), 6u);
 }
 
+// --- Ids that say where the object is, and batches.
+
+TEST_F(ObjectTableTest, ANewIdIsMostlyRandomAndSaysWhereTheObjectWillBe) {
+  New();
+  const ObjectId id = table_.NewId(0x1111222233334444, 0x55556666ffffffff);
+
+  EXPECT_EQ(id.high, 0x1111222233334444u);
+  EXPECT_EQ(id.low >> 32, 0xffffffffu);
+  EXPECT_THAT(table_.Add(id, 0), testing::IsOkAndHolds(ObjectIndex{static_cast<uint32_t>(id.low)}));
+  EXPECT_EQ(table_.Find(id), ObjectIndex{1});
+}
+
+TEST_F(ObjectTableTest, AnIdThatOnlyPointsAtSomethingIsNotFound) {
+  direct_ids_ = true;
+  New();
+  const ObjectId id = last_id_;
+
+  EXPECT_EQ(table_.Find({id.high + 1, id.low}), std::nullopt);
+  EXPECT_EQ(table_.Find({id.high, id.low + 1}), std::nullopt);
+  EXPECT_EQ(table_.Find({id.high, id.low | 0xffffffff}), std::nullopt);
+  EXPECT_EQ(table_.Find({0, 0}), std::nullopt);
+}
+
+TEST_F(ObjectTableTest, AReusedPositionIsNotFoundByTheOldId) {
+  direct_ids_ = true;
+  const ObjectIndex object = New();
+  const ObjectId old = last_id_;
+  table_.Unpin(object);
+  Settle();
+
+  EXPECT_EQ(table_.Find({0, 0}), std::nullopt);
+  EXPECT_EQ(New(), object);
+
+  EXPECT_EQ(table_.Find(old), std::nullopt);
+  EXPECT_EQ(table_.WhyAbsent(old, now_).reason, FailureReason::kReclaimed);
+  EXPECT_EQ(table_.Find(last_id_), object);
+}
+
+TEST_F(ObjectTableTest, AHintIsOnlyAHint) {
+  for (const bool direct : {false, true}) {
+    direct_ids_ = direct;
+    const ObjectIndex object = New();
+
+    for (const uint32_t hint : {0u, 1u, Raw(object), 1'000'000u, 0xffffffffu}) {
+      EXPECT_EQ(table_.Find(last_id_, ObjectIndex{hint}), object);
+      EXPECT_EQ(table_.FindRecord(last_id_, ObjectIndex{hint}), object);
+      EXPECT_EQ(table_.Find({7, 7}, ObjectIndex{hint}), std::nullopt);
+    }
+  }
+}
+
+TEST_F(ObjectTableTest, LocateFindsObjectsWithIdsOfEitherKind) {
+  for (size_t i = 0; i < 100; ++i) {
+    direct_ids_ = i % 3 == 0;
+    const ObjectIndex object = New();
+
+    table_.Prefetch(last_id_);
+    EXPECT_EQ(table_.Locate(last_id_), object);
+  }
+  table_.Prefetch({1, 2});
+  EXPECT_EQ(table_.Find({1, 2}, table_.Locate({1, 2})), std::nullopt);
+}
+
 // --- Names.
 
 TEST_F(ObjectTableTest, BindReplacesAndUnpinsWhatHadTheName) {

@@ -22,9 +22,15 @@ class ObjectWorld {
 
   static ObjectId IdOf(uint64_t number) { return {Mix(number), Mix(~number)}; }
 
+  // With this, new objects have ids that say where they are, not those of IdOf.
+  bool direct_ids_ = false;
+  ObjectId last_id_;
+
   // A new object with one pin.
   ObjectIndex New() {
-    const auto object = table_.Add(IdOf(++created_), 0);
+    ++created_;
+    last_id_ = direct_ids_ ? table_.NewId(Mix(created_), Mix(~created_)) : IdOf(created_);
+    const auto object = table_.Add(last_id_, 0);
     EXPECT_TRUE(object.ok()) << object.status();
     return *object;
   }

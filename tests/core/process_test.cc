@@ -202,6 +202,17 @@ TEST_F(ProcessTest, ImportingAnUnexportedObjectSaysWhenAndWhy) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("unexported by its owner 2000 ms")));
 }
 
+TEST_F(ProcessTest, NewIdsAreValidAndDifferEvenWhereTheRandomnessDoesNot) {
+  const ObjectId first = process_->NewId();
+  Export(first);
+  const ObjectId second = process_->NewId();
+  Export(second);
+
+  EXPECT_TRUE(first.valid());
+  EXPECT_NE(first, second);
+  EXPECT_THAT(process_->Resolve({kMe, kRun, second, "blob", {}}, kNow), IsOk());
+}
+
 // --- Others' objects.
 
 TEST_F(ProcessTest, TheStrategyHearsOfEveryImportAndOfTheLastDropOnly) {

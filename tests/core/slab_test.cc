@@ -48,8 +48,10 @@ TEST(SlabTest, FreedPositionsAreReusedLatestFirstBeforeTheTableGrows) {
   EXPECT_EQ(slab.size(), 2u);
   EXPECT_EQ(slab.end(), 4u);
 
+  EXPECT_EQ(slab.next(), 3u);
   EXPECT_EQ(slab.Allocate(), 3u);
   EXPECT_EQ(slab.Allocate(), 1u);
+  EXPECT_EQ(slab.next(), 4u);
   EXPECT_EQ(slab.Allocate(), 4u);
   EXPECT_EQ(slab.size(), 5u);
 }

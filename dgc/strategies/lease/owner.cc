@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -26,10 +25,10 @@ Duration LeaseOwner::Grant(Duration requested) const {
   return std::clamp(std::max(requested, TermFloor()), options_.term_min, options_.term_max);
 }
 
-// A client renews about twice per term.
+// A client renews about three times per term.
 Duration LeaseOwner::TermFloor() const {
   if (options_.renewals_per_second_max == 0) return Duration::zero();
-  return Duration(std::chrono::seconds(2)) * clients_.size() / options_.renewals_per_second_max;
+  return Duration(std::chrono::seconds(3)) * clients_.size() / options_.renewals_per_second_max;
 }
 
 bool LeaseOwner::Impostor(const ClientId& id, const ClientKey& key) const {
@@ -110,7 +109,11 @@ void LeaseOwner::RememberDeparted(const ClientId& id, const ClientKey& key,
   departed_order_.emplace_back(id, forget);
 }
 
-void LeaseOwner::ForgetDeparted() {
+void LeaseOwner::ForgetOld() {
+  while (!named_order_.empty() && named_order_.front().second <= clock_.lease_now()) {
+    named_.erase(named_order_.front().first);
+    named_order_.pop_front();
+  }
   while (!departed_order_.empty() && departed_order_.front().second <= clock_.lease_now()) {
     const auto it = departed_.find(departed_order_.front().first);
     // It may have come back, and left again later.
@@ -183,6 +186,15 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
   ++(client.serial == 0 ? unregistered_transits_ : clients_[client.slot].transits);
 }
 
+void LeaseOwner::RememberNamed(const TransitKey& key) {
+  if (options_.transits_named_max == 0 || !named_.insert(key).second) return;
+  if (named_order_.size() >= options_.transits_named_max) {
+    named_.erase(named_order_.front().first);
+    named_order_.pop_front();
+  }
+  named_order_.emplace_back(key, clock_.lease_now() + options_.transit_term);
+}
+
 // The client may have left since; its successor in the slot is not charged.
 void LeaseOwner::Discount(LeaseKey client) {
   if (client.serial == 0) {
@@ -194,7 +206,9 @@ void LeaseOwner::Discount(LeaseKey client) {
 
 void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
   if (Raw(token) == 0) return;
-  const auto it = transits_.find({Raw(token), Raw(object)});
+  const TransitKey key{Raw(token), Raw(object)};
+  if ((key.token & kHolderTokenBit) != 0) RememberNamed(key);
+  const auto it = transits_.find(key);
   if (it == transits_.end()) return;
   Discount(it->second.client);
   transits_.erase(it);
@@ -260,15 +274,24 @@ std::optional<Refusal> LeaseOwner::OverQuota(const DirtyRequest& request) {
   return std::nullopt;
 }
 
-// Batches are bound by cache misses; this overlaps them.
+// Batches are bound by cache misses; this overlaps them: each row is looked at three times, kAhead
+// rows apart.
 template <typename Each>
 void LeaseOwner::ForEachRow(const Client& client, const std::vector<Row>& rows, Each each) {
-  std::array<ObjectIndex, ObjectTable::kLocateMax> hints;
-  for (size_t begin = 0; begin < rows.size(); begin += hints.size()) {
-    const std::span block(rows.data() + begin, std::min(hints.size(), rows.size() - begin));
-    context_.objects->Locate(block, hints);
-    for (size_t i = 0; i < block.size(); ++i) client.listings.Prefetch(hints[i]);
-    for (size_t i = 0; i < block.size(); ++i) each(begin + i, hints[i]);
+  constexpr size_t kAhead = 16;
+  if (rows.size() < kAhead / 4) {
+    for (size_t i = 0; i < rows.size(); ++i) each(i, context_.objects->Locate(rows[i].id));
+    return;
+  }
+  std::array<ObjectIndex, kAhead> hints;
+  for (size_t i = 0; i < rows.size() + 2 * kAhead; ++i) {
+    ObjectIndex& hint = hints[i % kAhead];
+    if (i >= 2 * kAhead) each(i - 2 * kAhead, hint);
+    if (i >= kAhead && i - kAhead < rows.size()) {
+      hint = context_.objects->Locate(rows[i - kAhead].id);
+      client.listings.Prefetch(hint);
+    }
+    if (i < rows.size()) context_.objects->Prefetch(rows[i].id);
   }
 }
 
@@ -400,7 +423,9 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     const Row& row = request.rows[i];
     const auto object = context_.objects->Find(row.id);
     if (object.has_value()) {
-      Open(*object, Raw(row.transit), response.granted_term, client);
+      if (!named_.contains({Raw(row.transit), Raw(*object)})) {
+        Open(*object, Raw(row.transit), response.granted_term, client);
+      }
     } else {
       Failure failure = context_.objects->WhyAbsent(row.id, now);
       failure.index = static_cast<uint32_t>(i);
@@ -495,7 +520,7 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
 }
 
 // Whether as many clients have missed their renewal as makes a cause of their own implausible.  A
-// healthy client has at least half of its term left.  O(clients), at most once per `pause`.
+// healthy client has at least two thirds of its term left.  O(clients), at most once per `pause`.
 bool LeaseOwner::MassExpiry() const {
   uint64_t listing = 0;
   uint64_t overdue = 0;
@@ -552,7 +577,7 @@ void LeaseOwner::Tick(TimePoint now) {
   size_t limit = kDeadlinesPerTick;
   ExpireLeases(limit);
   ExpireTransits(limit);
-  ForgetDeparted();
+  ForgetOld();
   overdue_ = limit == 0;
 }
 
@@ -578,6 +603,7 @@ std::optional<TimePoint> LeaseOwner::wake_at() const {
   std::optional<TimePoint> lease_deadline = leases_.next();
   for (const auto& other :
        {transit_deadlines_.next(), braking_ ? std::optional(brake_until_) : std::nullopt,
+        named_order_.empty() ? std::nullopt : std::optional(named_order_.front().second),
         departed_order_.empty() ? std::nullopt : std::optional(departed_order_.front().second)}) {
     if (other.has_value() && (!lease_deadline.has_value() || *other < *lease_deadline)) {
       lease_deadline = other;
@@ -594,6 +620,7 @@ void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
   sizes->listings = listings_;
   sizes->transits = transits_.size();
   sizes->departed = departed_.size();
+  sizes->named = named_.size();
   sizes->reaping = reaping_listings_;
   sizes->deferred = deferred_.size();
   sizes->braking = braking_ || mode_ == ReapingMode::kHeld;
