@@ -25,10 +25,10 @@ Duration LeaseOwner::Grant(Duration requested) const {
   return std::clamp(std::max(requested, TermFloor()), options_.term_min, options_.term_max);
 }
 
-// A client renews about three times per term.
+// A client renews about twice per term.
 Duration LeaseOwner::TermFloor() const {
   if (options_.renewals_per_second_max == 0) return Duration::zero();
-  return Duration(std::chrono::seconds(3)) * clients_.size() / options_.renewals_per_second_max;
+  return Duration(std::chrono::seconds(2)) * clients_.size() / options_.renewals_per_second_max;
 }
 
 bool LeaseOwner::Impostor(const ClientId& id, const ClientKey& key) const {
@@ -109,11 +109,7 @@ void LeaseOwner::RememberDeparted(const ClientId& id, const ClientKey& key,
   departed_order_.emplace_back(id, forget);
 }
 
-void LeaseOwner::ForgetOld() {
-  while (!named_order_.empty() && named_order_.front().second <= clock_.lease_now()) {
-    named_.erase(named_order_.front().first);
-    named_order_.pop_front();
-  }
+void LeaseOwner::ForgetDeparted() {
   while (!departed_order_.empty() && departed_order_.front().second <= clock_.lease_now()) {
     const auto it = departed_.find(departed_order_.front().first);
     // It may have come back, and left again later.
@@ -186,15 +182,6 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
   ++(client.serial == 0 ? unregistered_transits_ : clients_[client.slot].transits);
 }
 
-void LeaseOwner::RememberNamed(const TransitKey& key) {
-  if (options_.transits_named_max == 0 || !named_.insert(key).second) return;
-  if (named_order_.size() >= options_.transits_named_max) {
-    named_.erase(named_order_.front().first);
-    named_order_.pop_front();
-  }
-  named_order_.emplace_back(key, clock_.lease_now() + options_.transit_term);
-}
-
 // The client may have left since; its successor in the slot is not charged.
 void LeaseOwner::Discount(LeaseKey client) {
   if (client.serial == 0) {
@@ -206,9 +193,7 @@ void LeaseOwner::Discount(LeaseKey client) {
 
 void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
   if (Raw(token) == 0) return;
-  const TransitKey key{Raw(token), Raw(object)};
-  if ((key.token & kHolderTokenBit) != 0) RememberNamed(key);
-  const auto it = transits_.find(key);
+  const auto it = transits_.find({Raw(token), Raw(object)});
   if (it == transits_.end()) return;
   Discount(it->second.client);
   transits_.erase(it);
@@ -423,9 +408,7 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     const Row& row = request.rows[i];
     const auto object = context_.objects->Find(row.id);
     if (object.has_value()) {
-      if (!named_.contains({Raw(row.transit), Raw(*object)})) {
-        Open(*object, Raw(row.transit), response.granted_term, client);
-      }
+      Open(*object, Raw(row.transit), response.granted_term, client);
     } else {
       Failure failure = context_.objects->WhyAbsent(row.id, now);
       failure.index = static_cast<uint32_t>(i);
@@ -520,7 +503,7 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
 }
 
 // Whether as many clients have missed their renewal as makes a cause of their own implausible.  A
-// healthy client has at least two thirds of its term left.  O(clients), at most once per `pause`.
+// healthy client has at least half of its term left.  O(clients), at most once per `pause`.
 bool LeaseOwner::MassExpiry() const {
   uint64_t listing = 0;
   uint64_t overdue = 0;
@@ -577,7 +560,7 @@ void LeaseOwner::Tick(TimePoint now) {
   size_t limit = kDeadlinesPerTick;
   ExpireLeases(limit);
   ExpireTransits(limit);
-  ForgetOld();
+  ForgetDeparted();
   overdue_ = limit == 0;
 }
 
@@ -603,7 +586,6 @@ std::optional<TimePoint> LeaseOwner::wake_at() const {
   std::optional<TimePoint> lease_deadline = leases_.next();
   for (const auto& other :
        {transit_deadlines_.next(), braking_ ? std::optional(brake_until_) : std::nullopt,
-        named_order_.empty() ? std::nullopt : std::optional(named_order_.front().second),
         departed_order_.empty() ? std::nullopt : std::optional(departed_order_.front().second)}) {
     if (other.has_value() && (!lease_deadline.has_value() || *other < *lease_deadline)) {
       lease_deadline = other;
@@ -620,7 +602,6 @@ void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
   sizes->listings = listings_;
   sizes->transits = transits_.size();
   sizes->departed = departed_.size();
-  sizes->named = named_.size();
   sizes->reaping = reaping_listings_;
   sizes->deferred = deferred_.size();
   sizes->braking = braking_ || mode_ == ReapingMode::kHeld;
