@@ -26,6 +26,7 @@ enum class LossCause : uint8_t {
   kUnknown,         // the owner knows of no such object
   kReclaimed,       // it was reclaimed: this process' lease had lapsed
   kUnexported,      // the owner's application ended it
+  kRefused,         // the owner takes this process for an impostor
   kOwnerRestarted,  // the run of the owner that hosted it is over
 };
 

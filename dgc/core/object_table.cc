@@ -72,7 +72,8 @@ void ObjectTable::Prefetch(ObjectIndex object) const {
 
 Failure ObjectTable::WhyAbsent(const ObjectId& id, TimePoint now) const {
   Failure failure;
-  if (const auto index = FindRecord(id); index.has_value() && collector_.condemned(Get(*index))) {
+  if (const auto index = FindRecord(id);
+      index.has_value() && Get(*index).state == State::kLive && collector_.condemned(Get(*index))) {
     failure.reason = FailureReason::kReclaimed;
     failure.reclaim_reason = ReclaimReason::kCycle;
     return failure;

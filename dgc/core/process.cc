@@ -180,6 +180,9 @@ WireRef Process::Describe(Target target) const {
 
 absl::StatusOr<WireRef> Process::Share(Target target, const ClientId& receiver, Duration term,
                                        TimePoint now) {
+  if (term < Duration::zero() || term > kTermMax) {
+    return absl::InvalidArgumentError("a transit term is not negative, and at most one day");
+  }
   const auto transit = target.is_import() ? strategy_->HandedOn(target.import(), term, now)
                                           : strategy_->Shared(target.object(), receiver, term, now);
   if (!transit.ok()) return transit.status();

@@ -69,6 +69,7 @@ struct Transition {
     kBrakeOn,  // reaping is held: too many leases are overdue together
     kBrakeOff,
     kRelisting,       // as a holder: the owner did not know us, or knew something else
+    kRefused,         // as a holder: the owner has bound our id to another key
     kOwnerRestarted,  // as a holder
     kPeerFailing,     // as a holder: the first failure after a success
     kPeerRecovered,
@@ -121,6 +122,7 @@ class Strategy {
     uint64_t listings = 0;
     uint64_t transits = 0;
     uint64_t departed = 0;
+    uint64_t named = 0;     // tokens of hand-ons remembered as named
     uint64_t reaping = 0;   // listings of lapsed clients not yet taken apart
     uint64_t deferred = 0;  // lapses held back by the brake
     bool braking = false;

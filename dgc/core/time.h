@@ -22,4 +22,7 @@ struct ProcessClock {
 
 using TimePoint = ProcessClock::time_point;
 
+// No term is longer; a peer that asks for more is mistaken about the unit.
+inline constexpr Duration kTermMax = std::chrono::hours(24);
+
 }  // namespace dgc

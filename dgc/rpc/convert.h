@@ -22,9 +22,6 @@
 
 namespace dgc {
 
-// No term is longer; a peer that asks for more is mistaken about the unit.
-inline constexpr Duration kTermMax = std::chrono::hours(24);
-
 void ToProto(Duration duration, google::protobuf::Duration* into);
 // INVALID_ARGUMENT if malformed or negative; what is too long to count is cut to the longest
 // Duration.

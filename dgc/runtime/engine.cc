@@ -346,6 +346,10 @@ absl::Status Engine::LossStatus(ImportIndex import, TimePoint now) const {
     return absl::FailedPreconditionError(
         absl::StrCat(which, "host restarted, and with its earlier run went all it hosted"));
   }
+  if (cause == LossCause::kRefused) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(which, "its owner has bound the id of this process to another key"));
+  }
   Failure failure;
   if (cause == LossCause::kReclaimed) failure.reason = FailureReason::kReclaimed;
   if (cause == LossCause::kUnexported) failure.reason = FailureReason::kUnexported;

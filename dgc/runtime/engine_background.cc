@@ -40,8 +40,9 @@ void Append(std::vector<T>* from, std::vector<T>* to) {
 
 // Whether it is something that this process noticed as a holder.
 bool AboutPeer(Transition::Kind kind) {
-  return kind == Transition::Kind::kRelisting || kind == Transition::Kind::kOwnerRestarted ||
-         kind == Transition::Kind::kPeerFailing || kind == Transition::Kind::kPeerRecovered;
+  return kind == Transition::Kind::kRelisting || kind == Transition::Kind::kRefused ||
+         kind == Transition::Kind::kOwnerRestarted || kind == Transition::Kind::kPeerFailing ||
+         kind == Transition::Kind::kPeerRecovered;
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ const char* Name(Kind kind) {
       return "goodbye";
     case Kind::kRelisting:
       return "relisting";
+    case Kind::kRefused:
+      return "refused";
     case Kind::kOwnerRestarted:
       return "owner_restarted";
     case Kind::kPeerFailing:
@@ -39,7 +41,7 @@ const char* Name(Kind kind) {
 
 // Warnings have a counter each: lapsed leases, failed requests, lost references.
 bool IsWarning(Kind kind) {
-  return kind == Kind::kLeaseLapsed || kind == Kind::kOwnerRestarted ||
+  return kind == Kind::kLeaseLapsed || kind == Kind::kOwnerRestarted || kind == Kind::kRefused ||
          kind == Kind::kPeerFailing || kind == Kind::kBrakeOn;
 }
 

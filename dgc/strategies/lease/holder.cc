@@ -12,6 +12,9 @@ namespace {
 // Tokens that wait to be named; beyond this the oldest is left to its transit term.
 constexpr size_t kTokensMax = kBatchMax;
 
+// Below this many entries the queue of deadlines is not worth compacting.
+constexpr size_t kCompactMin = 1024;
+
 // A session that has had its turn is not looked at again sooner.
 constexpr Duration kPumpInterval = std::chrono::microseconds(100);
 
@@ -39,24 +42,11 @@ ClientKey LeaseHolder::KeyFor(PeerIndex peer) const {
   return context_.key(record.owner, record.incarnation);
 }
 
-// What is not listed yet is covered by the transit lease it came with, if any.
+// What is not listed yet is covered by the transit lease it came with, whose end is not known here.
 bool LeaseHolder::Assured(ImportIndex import, TimePoint now) const {
   const PeerIndex peer = (*context_.imports)[import].peer;
-  if (Raw(import) >= imports_.size() || Raw(peer) >= sessions_.size()) return false;
-  const Import& state = imports_[Raw(import)];
-  switch (state.phase) {
-    case Phase::kGone:
-      return false;
-    case Phase::kToList:
-    case Phase::kListing:
-      return Raw(state.transit) != 0;
-    case Phase::kListed:
-      return now < sessions_[Raw(peer)].granted_until;
-    case Phase::kToClean:
-    case Phase::kCleaning:
-      break;  // In use again: a copy has come meanwhile, with a transit lease of its own.
-  }
-  return true;
+  return Raw(import) < imports_.size() && Raw(peer) < sessions_.size() &&
+         imports_[Raw(import)].phase == Phase::kListed && now < sessions_[Raw(peer)].granted_until;
 }
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
@@ -188,15 +178,17 @@ void LeaseHolder::Dropped(std::span<const ImportIndex> imports, bool batched, Ti
 
 void LeaseHolder::Goodbye(TimePoint now) {
   leaving_ = true;
+  // A goodbye ends listings, not transit leases: those are named first.
+  for (uint32_t i = 0; i < context_.imports->end() && i < imports_.size(); ++i) {
+    const ImportRecord& record = (*context_.imports)[ImportIndex{i}];
+    if (!record.in_use || imports_[i].phase != Phase::kToList) continue;
+    if (Raw(imports_[i].transit) == 0) continue;
+    ToClean(sessions_[Raw(record.peer)], ImportIndex{i}, now);
+  }
   for (uint32_t i = 0; i < sessions_.size(); ++i) {
     Session& session = sessions_[i];
     if (!session.open || session.dead) continue;
     session.goodbye = true;
-    // A goodbye ends listings, not transit leases: those are named first.
-    for (const ImportIndex import : ImportsOf(PeerIndex{i})) {
-      const Import& state = At(import);
-      if (state.phase == Phase::kToList && Raw(state.transit) != 0) ToClean(session, import, now);
-    }
     Pump(PeerIndex{i}, now);
   }
 }
@@ -248,7 +240,10 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
     if (!session.hand_ons.empty()) return Op::kTransit;
     return to_clean || !session.tokens.empty() ? Op::kClean : Op::kGoodbye;
   }
-  if (session.imports > 0 && session.renew_at <= now) {
+  const bool holds = session.held.count > 0;
+  // Past the granted term only a renewal tells whether what was held is held still.
+  if (holds && !session.relisting && session.granted_until <= now) return Op::kRenew;
+  if (holds && session.renew_at <= now) {
     // A digest is worth comparing only when no answer is missing; but the lease comes first.
     const bool sure = !session.unsure || (!to_list && !to_clean);
     if (sure || session.renew_at + session.term / 8 <= now) return Op::kRenew;
@@ -269,7 +264,10 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   if (session.goodbye || !session.hand_ons.empty()) return session.retry_at;
   if (session.dead || Idle(session)) return session.idle_at;
   TimePoint at = std::min(session.list_at, session.clean_at);
-  if (session.imports > 0) at = std::min(at, session.renew_at);
+  if (session.held.count > 0) {
+    at = std::min(at, session.renew_at);
+    if (!session.relisting) at = std::min(at, session.granted_until);
+  }
   return std::max(at, session.retry_at);
 }
 
@@ -287,6 +285,11 @@ void LeaseHolder::Pump(PeerIndex peer, TimePoint now) {
   if (at < session.queued_at) {
     session.queued_at = at;
     deadlines_.Add(at, {Raw(peer), at});
+    if (deadlines_.size() >= kCompactMin && deadlines_.size() > 4 * open_sessions_) {
+      deadlines_.Compact([this](const Deadline& deadline) {
+        return sessions_[deadline.peer].queued_at != deadline.at;
+      });
+    }
   }
 }
 
@@ -448,10 +451,13 @@ void LeaseHolder::ReleaseHandOns(std::vector<HandOn> hand_ons, TimePoint now) {
 void LeaseHolder::Granted(Session& session, Duration term) {
   session.term = term;
   session.granted_until = session.sent + term;
-  // Between 45 % and 50 % of the term after the request left: early enough to try again several
+}
+
+void LeaseHolder::PlanRenewal(Session& session) {
+  // Between 30 % and 33 % of the term after the request left: early enough to try again several
   // times, and spread out.
   const auto jitter = static_cast<int64_t>(context_.random->Next() % 1024);
-  session.renew_at = session.sent + term / 2 - term / 20 * jitter / 1024;
+  session.renew_at = session.sent + session.term / 3 - session.term / 30 * jitter / 1024;
 }
 
 void LeaseHolder::Listed(Session& session, ImportIndex import) {
@@ -481,7 +487,7 @@ void LeaseHolder::Forget(Session& session, ImportIndex import) {
 
 void LeaseHolder::Lose(Session& session, ImportIndex import, const Failure& failure) {
   ImportRecord& record = (*context_.imports)[import];
-  record.lost = session.dead ? LossCause::kOwnerRestarted : CauseOf(failure.reason);
+  record.lost = session.dead ? session.lost : CauseOf(failure.reason);
   ++context_.counters->references_lost;
   context_.outputs->lost.push_back(
       {import, record.lost, failure.reclaim_reason, failure.reclaimed_ago});
@@ -492,7 +498,13 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
                      TimePoint now) {
   session.acknowledged = session.op_sequence;
   Heard(peer, session, response.notices);
-  Granted(session, response.granted_term);
+  // An answer that came after the granted term may be that of a lease begun anew, which says nothing
+  // of what was held before: that is for a renewal to tell.
+  if (session.relisting || session.held.count == 0 || now < session.granted_until) {
+    Granted(session, response.granted_term);
+  }
+  // Other Dirtys do not put it off: only a renewal compares what both sides hold.
+  if (session.renew_at == TimePoint::max()) PlanRenewal(session);
   if (session.op_completes) {
     session.relisting = false;
     session.relist_from = {};
@@ -536,6 +548,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   }
   Heard(peer, session, response.notices);
   Granted(session, response.granted_term);
+  PlanRenewal(session);
   if (response.result == RenewResult::kDiffers) Relist(peer, session, now);
 }
 
@@ -559,7 +572,11 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const GoodbyeResponse&, T
 void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, TimePoint now) {
   ++context_.counters->requests_failed;
   if (refusal.code == Refusal::Code::kWrongIncarnation) {
-    OwnerGone(peer, session, now);
+    OwnerGone(peer, session, LossCause::kOwnerRestarted, now);
+    return;
+  }
+  if (refusal.code == Refusal::Code::kPermissionDenied) {
+    OwnerGone(peer, session, LossCause::kRefused, now);
     return;
   }
   if (refusal.code == Refusal::Code::kUnknownOutcome &&
@@ -570,11 +587,11 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
     context_.outputs->transitions.push_back(
         {.kind = Transition::Kind::kPeerFailing, .peer = peer, .count = session.imports});
   }
+  if (refusal.code != Refusal::Code::kUnknownOutcome) session.refused = session.op;
   if (refusal.code == Refusal::Code::kResourceExhausted) {
     // A smaller batch may still fit.
     const size_t rows =
         session.op_imports.size() + session.op_tokens.size() + session.op_hand_ons.size();
-    session.refused = session.op;
     session.rows_max = std::max<uint32_t>(static_cast<uint32_t>(rows / 2), 1);
   }
   session.retry_at = now + Backoff(session);
@@ -602,7 +619,6 @@ void LeaseHolder::Requeue(Session& session, TimePoint now) {
   session.hand_ons.insert(session.hand_ons.begin(), session.op_hand_ons.begin(),
                           session.op_hand_ons.end());
   session.op_hand_ons.clear();
-  if (session.op == Op::kRenew) session.renew_at = now;
 }
 
 std::vector<ImportIndex> LeaseHolder::ImportsOf(PeerIndex peer) const {
@@ -627,13 +643,16 @@ void LeaseHolder::Relist(PeerIndex peer, Session& session, TimePoint now) {
   }
 }
 
-// The owner's run is over, and with it everything it hosted.
-void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, TimePoint now) {
+void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now) {
+  session.lost = cause;
   session.dead = true;
   session.goodbye = false;
   session.idle_at = now + options_.linger;
-  context_.outputs->transitions.push_back(
-      {.kind = Transition::Kind::kOwnerRestarted, .peer = peer, .count = session.imports});
+  context_.outputs->transitions.push_back({.kind = cause == LossCause::kRefused
+                                                       ? Transition::Kind::kRefused
+                                                       : Transition::Kind::kOwnerRestarted,
+                                           .peer = peer,
+                                           .count = session.imports});
   for (const ImportIndex import : ImportsOf(peer)) {
     if (At(import).phase == Phase::kGone) continue;
     if ((*context_.imports)[import].uses > 0) {

@@ -100,7 +100,8 @@ class LeaseHolder {
     // A complete re-listing is under way; the number of its first request, once sent.
     bool relisting = false;
     SequenceNumber relist_from{};
-    bool dead = false;  // the owner's run is over
+    LossCause lost = LossCause::kNone;  // of everything, where dead
+    bool dead = false;                  // the owner's run is over
     bool goodbye = false;
     // Timing.
     Duration term{};
@@ -144,6 +145,7 @@ class LeaseHolder {
   void On(PeerIndex peer, Session& session, const Refusal& refusal, TimePoint now);
   void Requeue(Session& session, TimePoint now);
   void Granted(Session& session, Duration term);
+  void PlanRenewal(Session& session);
   void Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices);
   ClientKey KeyFor(PeerIndex peer) const;
   void Relist(PeerIndex peer, Session& session, TimePoint now);
@@ -154,7 +156,8 @@ class LeaseHolder {
   std::vector<ImportIndex> ImportsOf(PeerIndex peer) const;
   // Takes an import out of the session, and out of the table if nobody uses it.
   void Forget(Session& session, ImportIndex import);
-  void OwnerGone(PeerIndex peer, Session& session, TimePoint now);
+  // Everything of that owner is lost, for the same cause.
+  void OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now);
   void ReleaseHandOns(std::vector<HandOn> hand_ons, TimePoint now);
   bool Idle(const Session& session) const;
   void Close(PeerIndex peer, TimePoint now);

@@ -81,6 +81,13 @@ absl::Status Validate(const LeaseOptions& options) {
                  : absl::InvalidArgumentError(absl::StrCat("lease options: ", what));
   };
   constexpr Duration kZero = Duration::zero();
+  for (const Duration delay :
+       {options.linger, options.clean_delay, options.dirty_delay, options.brake_hold,
+        options.departed_term, options.backoff_max, options.call_timeout, options.pause}) {
+    if (delay < kZero || delay > kTermMax) {
+      return absl::InvalidArgumentError("lease options: a delay is negative or over one day");
+    }
+  }
   for (const absl::Status& status : {
            require(options.term_min > kZero, "term_min must be positive"),
            require(options.term_default >= options.term_min, "term_default is below term_min"),
@@ -101,9 +108,6 @@ absl::Status Validate(const LeaseOptions& options) {
            require(
                options.requested_term >= kZero && options.requested_term <= std::chrono::hours(24),
                "requested_term must be 0 to one day"),
-           require(options.clean_delay >= kZero && options.dirty_delay >= kZero &&
-                       options.linger >= kZero,
-                   "a delay is negative"),
            require(options.batch_max > 0 && options.batch_max <= kBatchMax,
                    "batch_max must be 1 to 65,536"),
            require(options.hand_ons_max > 0, "hand_ons_max is zero"),

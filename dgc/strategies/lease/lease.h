@@ -47,6 +47,9 @@ struct LeaseOptions {
   uint64_t transits_per_client_max = 1 << 22;
   // Transit leases of callers that have no lease here (yet), all of them together.
   uint64_t transits_unregistered_max = 1 << 20;
+  // How many tokens of hand-ons that were named already are remembered, for transit_term, so that a
+  // declaration that comes after is void.
+  uint32_t transits_named_max = 1 << 16;
   // How many clients that left are remembered, and for how long, so that their late calls are known
   // as late.
   uint32_t departed_max = 1 << 16;

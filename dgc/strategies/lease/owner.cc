@@ -13,6 +13,9 @@ namespace {
 // The most deadlines decided in one Tick: each is O(1).
 constexpr size_t kDeadlinesPerTick = 1024;
 
+// Below this many entries a queue is not worth compacting.
+constexpr size_t kCompactMin = 4096;
+
 Refusal Refuse(Refusal::Code code, std::string message) { return {code, std::move(message)}; }
 
 }  // namespace
@@ -25,10 +28,10 @@ Duration LeaseOwner::Grant(Duration requested) const {
   return std::clamp(std::max(requested, TermFloor()), options_.term_min, options_.term_max);
 }
 
-// A client renews about twice per term.
+// A client renews about three times per term.
 Duration LeaseOwner::TermFloor() const {
   if (options_.renewals_per_second_max == 0) return Duration::zero();
-  return Duration(std::chrono::seconds(2)) * clients_.size() / options_.renewals_per_second_max;
+  return Duration(std::chrono::seconds(3)) * clients_.size() / options_.renewals_per_second_max;
 }
 
 bool LeaseOwner::Impostor(const ClientId& id, const ClientKey& key) const {
@@ -41,7 +44,7 @@ bool LeaseOwner::Impostor(const ClientId& id, const ClientKey& key) const {
 
 void LeaseOwner::Tell(Client& client, const ObjectId& id, TransitToken transit) {
   if (client.notices.size() >= kNoticesMax) client.notices.erase(client.notices.begin());
-  client.notices.push_back({++client.notices_made, id, transit});
+  client.notices.push_back({++notices_made_, id, transit});
 }
 
 std::vector<Notice> LeaseOwner::Notices(Client& client, uint64_t seen) {
@@ -68,6 +71,7 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const Client
   client.id = id;
   client.key = key;
   client.serial = next_serial_++;
+  if (next_serial_ == 0) next_serial_ = 1;  // 0 is nobody.
   client.deadline = clock_.lease_now() + term;
   client.term = term;
   if (const auto it = departed_.find(id); it != departed_.end()) {
@@ -101,7 +105,11 @@ void LeaseOwner::RememberDeparted(const ClientId& id, const ClientKey& key,
                                   SequenceNumber watermark) {
   if (options_.departed_max == 0) return;
   while (departed_order_.size() >= options_.departed_max) {
-    departed_.erase(departed_order_.front().first);
+    const auto oldest = departed_.find(departed_order_.front().first);
+    // It may have come back, and left again later.
+    if (oldest != departed_.end() && oldest->second.forget == departed_order_.front().second) {
+      departed_.erase(oldest);
+    }
     departed_order_.pop_front();
   }
   const TimePoint forget = clock_.lease_now() + options_.departed_term;
@@ -109,7 +117,11 @@ void LeaseOwner::RememberDeparted(const ClientId& id, const ClientKey& key,
   departed_order_.emplace_back(id, forget);
 }
 
-void LeaseOwner::ForgetDeparted() {
+void LeaseOwner::ForgetOld() {
+  while (!named_order_.empty() && named_order_.front().second <= clock_.lease_now()) {
+    named_.erase(named_order_.front().first);
+    named_order_.pop_front();
+  }
   while (!departed_order_.empty() && departed_order_.front().second <= clock_.lease_now()) {
     const auto it = departed_.find(departed_order_.front().first);
     // It may have come back, and left again later.
@@ -130,6 +142,15 @@ void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
   }
   client_by_id_.erase(client.id);
   clients_.Free(slot);
+  // The deadlines of clients that left early are kept a constant share.
+  if (leases_.size() >= kCompactMin && leases_.size() > 2 * clients_.size()) {
+    leases_.Compact(
+        [this](const LeaseKey& key) { return clients_[key.slot].serial != key.serial; });
+  }
+  if (deferred_.size() >= kCompactMin && deferred_.size() > 2 * clients_.size()) {
+    std::erase_if(deferred_,
+                  [this](const LeaseKey& key) { return clients_[key.slot].serial != key.serial; });
+  }
 }
 
 LeaseOwner::LeaseKey LeaseOwner::KeyOf(const ClientId& id) const {
@@ -163,7 +184,9 @@ absl::StatusOr<TransitToken> LeaseOwner::Shared(ObjectIndex object, const Client
   const LeaseKey client = KeyOf(receiver);
   if (absl::Status status = MayOpen(client, 1); !status.ok()) return status;
   if (term == Duration::zero()) term = options_.transit_term;
-  const uint64_t token = next_token_++;
+  // Unguessable: who holds one copy must not be able to name another's token.
+  const uint64_t token = context_.random->Next() & ~kHolderTokenBit;
+  if (token == 0) return absl::ResourceExhaustedError("no token; try again");
   Open(object, token, std::min(term, options_.term_max), client);
   return TransitToken{token};
 }
@@ -182,6 +205,15 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
   ++(client.serial == 0 ? unregistered_transits_ : clients_[client.slot].transits);
 }
 
+void LeaseOwner::RememberNamed(const TransitKey& key) {
+  if (options_.transits_named_max == 0 || !named_.insert(key).second) return;
+  if (named_order_.size() >= options_.transits_named_max) {
+    named_.erase(named_order_.front().first);
+    named_order_.pop_front();
+  }
+  named_order_.emplace_back(key, clock_.lease_now() + options_.transit_term);
+}
+
 // The client may have left since; its successor in the slot is not charged.
 void LeaseOwner::Discount(LeaseKey client) {
   if (client.serial == 0) {
@@ -193,7 +225,9 @@ void LeaseOwner::Discount(LeaseKey client) {
 
 void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
   if (Raw(token) == 0) return;
-  const auto it = transits_.find({Raw(token), Raw(object)});
+  const TransitKey key{Raw(token), Raw(object)};
+  if ((key.token & kHolderTokenBit) != 0) RememberNamed(key);
+  const auto it = transits_.find(key);
   if (it == transits_.end()) return;
   Discount(it->second.client);
   transits_.erase(it);
@@ -205,7 +239,8 @@ void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
 // Most references are registered long before their transit lease ends: keeps the dead deadlines a
 // constant share.
 void LeaseOwner::CompactTransits() {
-  if (transit_deadlines_.size() < 4096 || transit_deadlines_.size() < 2 * transits_.size()) return;
+  if (transit_deadlines_.size() < kCompactMin || transit_deadlines_.size() < 2 * transits_.size())
+    return;
   transit_deadlines_.Compact([this](const TransitKey& key) { return !transits_.contains(key); });
 }
 
@@ -238,7 +273,7 @@ std::optional<Refusal> LeaseOwner::OverQuota(const DirtyRequest& request) {
   // The cheap answer first: most requests are far from any bound.
   uint64_t added = request.rows.size();
   if (listed + added > options_.listings_per_client_max ||
-      listings_ + added > options_.listings_max) {
+      listings_ + reaping_listings_ + added > options_.listings_max) {
     absl::flat_hash_map<ObjectId, bool> fresh;
     for (const Row& row : request.rows) {
       const auto object = context_.objects->Find(row.id);
@@ -252,7 +287,7 @@ std::optional<Refusal> LeaseOwner::OverQuota(const DirtyRequest& request) {
         Refusal::Code::kResourceExhausted,
         absl::StrCat("one client may list ", options_.listings_per_client_max, " objects here"));
   }
-  if (added > 0 && listings_ + added > options_.listings_max) {
+  if (added > 0 && listings_ + reaping_listings_ + added > options_.listings_max) {
     return Refuse(Refusal::Code::kResourceExhausted,
                   absl::StrCat("this owner keeps ", options_.listings_max, " listings at most"));
   }
@@ -408,7 +443,9 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     const Row& row = request.rows[i];
     const auto object = context_.objects->Find(row.id);
     if (object.has_value()) {
-      Open(*object, Raw(row.transit), response.granted_term, client);
+      if (!named_.contains({Raw(row.transit), Raw(*object)})) {
+        Open(*object, Raw(row.transit), response.granted_term, client);
+      }
     } else {
       Failure failure = context_.objects->WhyAbsent(row.id, now);
       failure.index = static_cast<uint32_t>(i);
@@ -503,7 +540,7 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
 }
 
 // Whether as many clients have missed their renewal as makes a cause of their own implausible.  A
-// healthy client has at least half of its term left.  O(clients), at most once per `pause`.
+// healthy client has at least two thirds of its term left.  O(clients), at most once per `pause`.
 bool LeaseOwner::MassExpiry() const {
   uint64_t listing = 0;
   uint64_t overdue = 0;
@@ -560,7 +597,7 @@ void LeaseOwner::Tick(TimePoint now) {
   size_t limit = kDeadlinesPerTick;
   ExpireLeases(limit);
   ExpireTransits(limit);
-  ForgetDeparted();
+  ForgetOld();
   overdue_ = limit == 0;
 }
 
@@ -585,7 +622,9 @@ std::optional<TimePoint> LeaseOwner::wake_at() const {
   if (!reaping_.empty() || overdue_) return TimePoint::min();
   std::optional<TimePoint> lease_deadline = leases_.next();
   for (const auto& other :
-       {transit_deadlines_.next(), braking_ ? std::optional(brake_until_) : std::nullopt,
+       {transit_deadlines_.next(),
+        braking_ && mode_ == ReapingMode::kAutomatic ? std::optional(brake_until_) : std::nullopt,
+        named_order_.empty() ? std::nullopt : std::optional(named_order_.front().second),
         departed_order_.empty() ? std::nullopt : std::optional(departed_order_.front().second)}) {
     if (other.has_value() && (!lease_deadline.has_value() || *other < *lease_deadline)) {
       lease_deadline = other;
@@ -602,6 +641,7 @@ void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
   sizes->listings = listings_;
   sizes->transits = transits_.size();
   sizes->departed = departed_.size();
+  sizes->named = named_.size();
   sizes->reaping = reaping_listings_;
   sizes->deferred = deferred_.size();
   sizes->braking = braking_ || mode_ == ReapingMode::kHeld;

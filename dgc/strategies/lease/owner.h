@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dgc/core/deadline_queue.h"
@@ -69,7 +70,6 @@ class LeaseOwner {
     uint64_t transits = 0;
     ClientKey key;
     std::vector<Notice> notices;  // at most kNoticesMax, oldest first
-    uint64_t notices_made = 0;
     uint32_t serial = 0;
     bool limbo = false;
   };
@@ -138,6 +138,7 @@ class LeaseOwner {
   LeaseKey KeyOf(const ClientId& id) const;
   void Open(ObjectIndex object, uint64_t token, Duration term, LeaseKey client);
   void Discount(LeaseKey client);
+  void RememberNamed(const TransitKey& key);
   // The least term that keeps renewals within their budget.
   Duration TermFloor() const;
   bool Braked();
@@ -145,7 +146,7 @@ class LeaseOwner {
   void ReleaseDeferred();
   void ExpireLeases(size_t& limit);
   void ExpireTransits(size_t& limit);
-  void ForgetDeparted();
+  void ForgetOld();
   void CompactTransits();
 
   const LeaseOptions options_;
@@ -167,7 +168,12 @@ class LeaseOwner {
   absl::flat_hash_map<TransitKey, TransitLease> transits_;
   uint64_t unregistered_transits_ = 0;
   DeadlineQueue<TransitKey> transit_deadlines_;
-  uint64_t next_token_ = 1;
+  uint64_t notices_made_ = 0;
+
+  // Tokens of hand-ons that their receivers have named: a declaration that comes later is void.
+  // Two views of one set, oldest first.
+  absl::flat_hash_set<TransitKey> named_;
+  std::deque<std::pair<TransitKey, TimePoint>> named_order_;
 
   // Two views of one set, oldest first.
   absl::flat_hash_map<ClientId, Departed> departed_;
