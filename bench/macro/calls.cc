@@ -144,34 +144,39 @@ double CallRate(Peer* peer, typename Lane<BenchService::Stub, Request, Response>
   return static_cast<double>(calls) / Seconds(Clock::now() - begun);
 }
 
+// The caller names itself by its channel, or in the metadata of each call.
 void NewReferences(const Arguments& arguments) {
+  Holder holder({});
   Peer empty(arguments.empty);
   Peer owner(arguments.owners[0]);
-  Holder holder({});
-  const auto plain = [&](Peer* peer, size_t lanes, Clock::duration length) {
+  Peer named_owner(arguments.owners[0], &holder);
+  const auto plain = [&](size_t lanes, Clock::duration length) {
     return CallRate<NewIdRequest, NewIdResponse>(
-        peer, &BenchService::Stub::AsyncNewId, lanes, length, [](grpc::ClientContext*) {},
+        &empty, &BenchService::Stub::AsyncNewId, lanes, length, [](grpc::ClientContext*) {},
         [](const NewIdResponse& response) {
           if (response.low() == 0) std::abort();
         });
   };
-  const auto reference = [&](size_t lanes, Clock::duration length) {
-    return CallRate<NewRefRequest, NewRefResponse>(
-        &owner, &BenchService::Stub::AsyncNewRef, lanes, length,
-        [&](grpc::ClientContext* context) { holder.Identify(context); },
+  const auto reference = [&](bool by_channel, size_t lanes, Clock::duration length) {
+    const double rate = CallRate<NewRefRequest, NewRefResponse>(
+        by_channel ? &named_owner : &owner, &BenchService::Stub::AsyncNewRef, lanes, length,
+        [&](grpc::ClientContext* context) {
+          if (!by_channel) holder.Identify(context);
+        },
         [&](const NewRefResponse& response) {
           if (!holder.Import(response.ref())) std::abort();
         });
+    if (!holder.Settle(std::chrono::seconds(10))) std::abort();
+    return rate;
   };
   for (const size_t lanes : {size_t{1}, kLanesMax}) {
     const std::string name = "P2." + std::to_string(lanes);
-    plain(&empty, lanes, Length(arguments) / 4);
-    reference(lanes, Length(arguments) / 4);
+    plain(lanes, Length(arguments) / 4);
+    reference(true, lanes, Length(arguments) / 4);
     for (int round = 0; round < arguments.rounds; ++round) {
-      Print(name + ".id.calls_per_second", plain(&empty, lanes, Length(arguments)));
-      const double rate = reference(lanes, Length(arguments));
-      Print(name + ".ref.calls_per_second", rate);
-      if (!holder.Settle(std::chrono::seconds(10))) std::abort();
+      Print(name + ".id.calls_per_second", plain(lanes, Length(arguments)));
+      Print(name + ".ref.calls_per_second", reference(true, lanes, Length(arguments)));
+      Print(name + ".ref_by_metadata.calls_per_second", reference(false, lanes, Length(arguments)));
     }
   }
 }

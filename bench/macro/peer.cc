@@ -6,10 +6,11 @@
 
 namespace dgc::bench {
 
-Peer::Peer(const std::string& address) {
+Peer::Peer(const std::string& address, const Holder* identity) {
   // Without this, all channels of a process to one address share a connection.
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (identity != nullptr) identity->Identify(&arguments);
   const auto channel =
       grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
   collector = v1::CollectorService::NewStub(channel);

@@ -12,6 +12,7 @@
 
 #include "bench/macro/load.h"
 #include "dgc/core/ids.h"
+#include "dgc/runtime/holder.h"
 #include "dgc/v1/collector.grpc.pb.h"
 #include "macro/bench.grpc.pb.h"
 
@@ -24,7 +25,8 @@ inline constexpr size_t kIdsMax = 65536;
 
 class Peer {
  public:
-  explicit Peer(const std::string& address);
+  // `identity`, if given, names every call of this Peer.
+  explicit Peer(const std::string& address, const Holder* identity = nullptr);
 
   // Exports `objects` and, unless they are kept by edges, learns their ids.  Returns the growth of
   // resident memory.
