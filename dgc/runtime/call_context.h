@@ -6,8 +6,8 @@
 //     call->set_deadline(deadline);
 //     stub->Append(call, request, &response);
 //
-// The identity travels as the metadata kClientIdKey; the callee uses it to list this process as a
-// holder of every reference in its reply.  Like a grpc::ClientContext, good for one call and used
+// The identity travels as the metadata kClientIdKey; the references in the reply then count against
+// this process's quota at the callee.  Like a grpc::ClientContext, good for one call and used
 // by one thread.  For asynchronous calls, which outlive the expression that makes them, use
 // Holder::Identify.
 #pragma once

@@ -339,7 +339,7 @@ TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {
   EXPECT_TRUE(std::get<RenewResponse>(owner_.process.Received(seen, owner_.now)).notices.empty());
 }
 
-TEST_F(LeaseOwnerTest, NoticesAreBoundedAndAGapShowsThatSomeWereDropped) {
+TEST_F(LeaseOwnerTest, NoticesAreBoundedAndTheOldestAreDropped) {
   const ObjectId id = Listed(kAlice, 1);
   std::vector<Row> rows;
   for (uint64_t i = 0; i < kNoticesMax + 5; ++i) {
