@@ -79,8 +79,8 @@ class Process {
   // it. For an own object this is the implicit dirty: a transit lease.  For somebody else's it is a
   // hand-on, declared to the owner in the background; this process keeps the reference until the
   // owner has acknowledged. `term` (0: default) is for references that take a slow path.
-  // RESOURCE_EXHAUSTED: a bound of the strategy.  INVALID_ARGUMENT: `term` negative or over kTermMax.
-  // REQUIRES: a handle or an edge keeps `target`.
+  // RESOURCE_EXHAUSTED: a bound of the strategy.  INVALID_ARGUMENT: `term` negative or over
+  // kTermMax. REQUIRES: a handle or an edge keeps `target`.
   absl::StatusOr<WireRef> Share(Target target, const ClientId& receiver, Duration term,
                                 TimePoint now);
   // The same reference without protection: for logs, maps and comparisons.

@@ -498,8 +498,8 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
                      TimePoint now) {
   session.acknowledged = session.op_sequence;
   Heard(peer, session, response.notices);
-  // An answer that came after the granted term may be that of a lease begun anew, which says nothing
-  // of what was held before: that is for a renewal to tell.
+  // An answer that came after the granted term may be that of a lease begun anew, which says
+  // nothing of what was held before: that is for a renewal to tell.
   if (session.relisting || session.held.count == 0 || now < session.granted_until) {
     Granted(session, response.granted_term);
   }
