@@ -27,8 +27,8 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 # More refs than this share client processes.
 CLIENTS_MAX = 64
-# Holders renew when half of their term is over, give or take what a busy machine adds.
-RENEW_SHARE = 0.5
+# Holders renew when a third of their term is over, give or take what a busy machine adds.
+RENEW_SHARE = 1 / 3
 LATE_SHARE = 0.25
 
 
@@ -107,7 +107,7 @@ class Demo:
     def load(self):
         """Loads the graph and hands the roots to the clients; the loader leaves."""
         cluster, graph = self.cluster, self.graph
-        loader = cluster.start_client("loader")
+        loader = cluster.start_client("\tloader")
         loader.on_progress = lambda created, linked: self.progress.show(
             f"loading: {created:,} of {len(graph):,} objects, "
             f"{created / max(0.001, time.monotonic() - began):,.0f} objects/s"
@@ -139,7 +139,7 @@ class Demo:
         for holder in self.held:
             cluster.clients[holder].ask("settle 60", timeout=90)
         began = time.monotonic()
-        cluster.depart("loader")
+        cluster.depart("\tloader")
         return began
 
     # --- Comparing.
@@ -257,12 +257,12 @@ class Demo:
                   notes=[f"{plan.handed} has left; its heir holds what it held"])
         self.collect_figures()
 
-        lister = cluster.start_client("lister")  # holds nothing
+        lister = cluster.start_client("\tlister")  # holds nothing
         lister.ask("check")
         began = time.monotonic()
         self.leave_all()
         self.step("all clients gone", began, cause="exit")
-        cluster.depart("lister")
+        cluster.depart("\tlister")
 
     def stop_host(self):
         """SIGSTOP for half the term."""
@@ -279,13 +279,13 @@ class Demo:
         cluster, holder = self.cluster, self.plan.handed
         giver = cluster.clients[holder]
         numbers = self.held.pop(holder)
-        cluster.start_client("heir")
+        cluster.start_client("\their")
         wires = [giver.ask(f"give r{number} {self.options.term}") for number in numbers]
         began = time.monotonic()
         cluster.depart(holder)
         for number, wire in zip(numbers, wires):
-            cluster.clients["heir"].ask(f"take r{number} {wire}")
-        self.held["heir"] = numbers
+            cluster.clients["\their"].ask(f"take r{number} {wire}")
+        self.held["\their"] = numbers
         return began
 
     def leave_all(self):
@@ -434,9 +434,12 @@ def run(options, folder):
 def main():
     options = parse_arguments(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))  # The terminal was closed.
     folder = tempfile.mkdtemp(prefix="leasehold-demo-")
     status = 1
     try:
+        if options.json:
+            open(options.json, "a", encoding="utf-8").close()  # An hour's work is not lost on it.
         status = run(options, folder)
     except InputError as error:
         print(f"demo: {error}", file=sys.stderr)

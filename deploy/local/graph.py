@@ -111,6 +111,8 @@ def parse_graph_line(number, line, nodes, edges, roots):
         raise InputError(f"line {number}: expected node, edge or root, found {verb!r}")
     if len(fields) != 3 or not fields[1] or not fields[2]:
         raise InputError(f"line {number}: expected {shapes[verb]}, separated by tabs")
+    if any(character < " " or character == "\x7f" for field in fields for character in field):
+        raise InputError(f"line {number}: a control character")
     if verb == "edge":
         edges.append((fields[1], fields[2], number))
         return

@@ -64,6 +64,14 @@ struct Owner::Inbox final : Receiver {
   CollectorServiceImpl service;
 };
 
+namespace {
+
+ClientId CallerOf(const grpc::ServerContextBase* context) {
+  return context == nullptr ? ClientId{} : dgc::CallerOf(*context);
+}
+
+}  // namespace
+
 Owner::Owner(Options options)
     : Holder(std::move(options), /*hosts=*/true),
       inbox_(std::make_unique<Inbox>(&engine(), calls())) {}
@@ -80,11 +88,11 @@ Ref Owner::ExportAny(const std::shared_ptr<void>& object, std::string_view type,
 absl::Status Owner::ShareAny(const std::shared_ptr<void>& object, std::string_view type,
                              const std::type_info& cpp_type, const grpc::ServerContextBase* context,
                              v1::Ref* into) {
-  return Deliver(engine().ShareObject(object, type, cpp_type, CallerOf(*context)), into);
+  return Deliver(engine().ShareObject(object, type, cpp_type, CallerOf(context)), into);
 }
 
 absl::Status Owner::Share(const Ref& ref, const grpc::ServerContextBase* context, v1::Ref* into) {
-  return Deliver(engine().Share(ref, CallerOf(*context), Duration::zero()), into);
+  return Deliver(engine().Share(ref, CallerOf(context), Duration::zero()), into);
 }
 
 v1::Ref Owner::Share(const Ref& ref, const grpc::ServerContextBase* context) {
