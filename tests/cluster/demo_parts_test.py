@@ -48,6 +48,8 @@ class GraphFileTest(unittest.TestCase):
             "node a 1\n": "line 1: expected node, edge or root",
             "node\ta\t1\t2\n": "line 1: expected node ID BYTES",
             "node\t\t1\n": "line 1: expected node ID BYTES",
+            "node\ta\rb\t1\n": "line 1: a control character",
+            "node\ta\x00b\t1\n": "line 1: a control character",
             "node\ta\tmany\n": "line 1: BYTES is not a number: 'many'",
             "node\ta\t-1\n": "line 1: BYTES is not a number: '-1'",
             f"node\ta\t{2**30 + 1}\n": "line 1: BYTES is more than 1 GiB",
