@@ -26,29 +26,27 @@ using Code = absl::StatusCode;
 TEST(EngineTest, ObjectThatNobodyHoldsIsFinalizedOnce) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  int gone = 0;
-  Ref ref = Export(owner, std::make_shared<Upload>(&gone));
+  Ref ref = Export(owner, std::make_shared<Upload>(&world.gone));
   world.Run(seconds(1));
   ASSERT_THAT(ref.status(), IsOk());
-  ASSERT_EQ(gone, 0);
+  ASSERT_EQ(world.gone, 0);
 
   ref.reset();
   world.Run(milliseconds(10));
 
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
   EXPECT_EQ(owner.stats().objects, 0u);
 }
 
 TEST(EngineTest, SharedReferenceThatIsNeverImportedEndsWithItsTransitLease) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  int gone = 0;
-  const WireRef ref = Share(owner, std::make_shared<Upload>(&gone));
+  const WireRef ref = Share(owner, std::make_shared<Upload>(&world.gone));
 
   world.Run(seconds(4));
-  EXPECT_EQ(gone, 0);
+  EXPECT_EQ(world.gone, 0);
   world.Run(seconds(2));
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
   EXPECT_THAT(owner.Find(ref, typeid(Upload)).status(),
               StatusIs(Code::kNotFound, AllOf(HasSubstr("reclaimed"), HasSubstr("transit"))));
   EXPECT_EQ(owner.stats().uses_after_reclaim, 1u);
@@ -58,20 +56,19 @@ TEST(EngineTest, ImportedReferenceOutlivesItsTransitLeaseAndIsCleanedWhenTheLast
   World world;
   Engine& owner = world.AddOwner("owner:1");
   Engine& holder = world.AddHolder();
-  int gone = 0;
-  Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(&gone), holder.id()));
+  Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(&world.gone), holder.id()));
   Ref copy = ref;
 
   world.Run(seconds(60));
-  ASSERT_EQ(gone, 0);
+  ASSERT_EQ(world.gone, 0);
   ref.reset();
   world.Run(seconds(1));
-  ASSERT_EQ(gone, 0);
+  ASSERT_EQ(world.gone, 0);
   EXPECT_TRUE(copy.assured());
   copy.reset();
   world.Run(milliseconds(20));
 
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
 }
 
 TEST(EngineTest, SharingTheSamePointerAgainIsTheSameObject) {
@@ -177,24 +174,22 @@ TEST(EngineTest, DestructorMayDropRefsAndShareAnew) {
   };
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  int gone = 0;
   WireRef shared;
-  Ref child = Export(owner, std::make_shared<Upload>(&gone));
+  Ref child = Export(owner, std::make_shared<Upload>(&world.gone));
   Ref parent = owner.Export(std::make_shared<Parent>(&owner, std::move(child), &shared), "parent",
                             typeid(Parent));
   parent.reset();
   world.Run(milliseconds(50));
 
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
   EXPECT_THAT(owner.Find(shared, typeid(Upload)), IsOk());
 }
 
 TEST(EngineTest, EdgeKeepsItsTargetAndGoesWithItsSource) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  int gone = 0;
-  Ref from = Export(owner, std::make_shared<Upload>(&gone));
-  Ref to = Export(owner, std::make_shared<Upload>(&gone));
+  Ref from = Export(owner, std::make_shared<Upload>(&world.gone));
+  Ref to = Export(owner, std::make_shared<Upload>(&world.gone));
   ASSERT_THAT(owner.Link(from, to), IsOk());
   auto edges = owner.EdgesOf(from, 10);
   ASSERT_THAT(edges, IsOk());
@@ -205,43 +200,41 @@ TEST(EngineTest, EdgeKeepsItsTargetAndGoesWithItsSource) {
 
   to.reset();
   world.Run(milliseconds(10));
-  ASSERT_EQ(gone, 0);
+  ASSERT_EQ(world.gone, 0);
   from.reset();
   world.Run(milliseconds(10));
-  EXPECT_EQ(gone, 2);
+  EXPECT_EQ(world.gone, 2);
 }
 
 TEST(EngineTest, CycleOfEdgesIsReclaimed) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  int gone = 0;
-  Ref a = Export(owner, std::make_shared<Upload>(&gone));
-  Ref b = Export(owner, std::make_shared<Upload>(&gone));
+  Ref a = Export(owner, std::make_shared<Upload>(&world.gone));
+  Ref b = Export(owner, std::make_shared<Upload>(&world.gone));
   ASSERT_THAT(owner.Link(a, b), IsOk());
   ASSERT_THAT(owner.Link(b, a), IsOk());
   a.reset();
   b.reset();
   world.Run(seconds(3));
 
-  EXPECT_EQ(gone, 2);
+  EXPECT_EQ(world.gone, 2);
 }
 
 TEST(EngineTest, RemoteEdgeIsHeldByTheObjectAndCleanedWhenItGoes) {
   World world;
   Engine& near = world.AddOwner("near:1");
   Engine& far = world.AddOwner("far:1");
-  int gone = 0;
   Ref from = Export(near, std::make_shared<Upload>());
-  Ref to = near.Import(Share(far, std::make_shared<Upload>(&gone), near.id()));
+  Ref to = near.Import(Share(far, std::make_shared<Upload>(&world.gone), near.id()));
   ASSERT_THAT(near.Link(from, to), IsOk());
   to.reset();
   world.Run(seconds(30));
-  ASSERT_EQ(gone, 0);
+  ASSERT_EQ(world.gone, 0);
 
   from.reset();
   world.Run(milliseconds(50));
 
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
 }
 
 TEST(EngineTest, RefOfAnotherEngineIsRefused) {
@@ -260,17 +253,16 @@ TEST(EngineTest, RefOfAnotherEngineIsRefused) {
 TEST(EngineTest, NameKeepsWhatItNames) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  int gone = 0;
-  ASSERT_THAT(owner.Bind("root", Export(owner, std::make_shared<Upload>(&gone))), IsOk());
+  ASSERT_THAT(owner.Bind("root", Export(owner, std::make_shared<Upload>(&world.gone))), IsOk());
   world.Run(seconds(1));
-  ASSERT_EQ(gone, 0);
+  ASSERT_EQ(world.gone, 0);
   EXPECT_THAT(owner.Lookup("root").status(), IsOk());
   EXPECT_THAT(owner.Lookup("leaf").status(), StatusIs(Code::kNotFound, HasSubstr("\"leaf\"")));
 
   ASSERT_THAT(owner.Unbind("root"), IsOk());
   world.Run(milliseconds(10));
 
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
 }
 
 TEST(EngineTest, HolderThatFallsSilentLosesItsReferencesAfterTheTermAndIsTold) {
@@ -279,15 +271,14 @@ TEST(EngineTest, HolderThatFallsSilentLosesItsReferencesAfterTheTermAndIsTold) {
   std::vector<LossEvent> losses;
   world.options.on_lost = [&](const LossEvent& event) { losses.push_back(event); };
   Engine& holder = world.AddHolder();
-  int gone = 0;
-  const Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(&gone), holder.id()));
+  const Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(&world.gone), holder.id()));
   world.Run(seconds(1));
 
   world.network.Cut(true);
   world.Run(seconds(9));
-  EXPECT_EQ(gone, 0);
+  EXPECT_EQ(world.gone, 0);
   world.Run(seconds(3));
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
   EXPECT_THAT(ref.status(), IsOk()) << "it cannot know yet";
   EXPECT_FALSE(ref.assured()) << "but it knows that its lease has run out";
   world.network.Cut(false);
@@ -305,14 +296,13 @@ TEST(EngineTest, OwnersOwnPauseIsNotCountedAgainstHolders) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
   Engine& holder = world.AddHolder();
-  int gone = 0;
-  const Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(&gone), holder.id()));
+  const Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(&world.gone), holder.id()));
   world.Run(seconds(1));
 
   world.clock->Advance(seconds(60));
   world.Run(seconds(1));
 
-  EXPECT_EQ(gone, 0);
+  EXPECT_EQ(world.gone, 0);
   EXPECT_THAT(ref.status(), IsOk());
 }
 
@@ -337,8 +327,7 @@ TEST(EngineTest, HandedOnReferenceSurvivesTheFirstHoldersExit) {
   Engine& owner = world.AddOwner("owner:1");
   Engine& first = world.AddHolder();
   Engine& second = world.AddHolder();
-  int gone = 0;
-  Ref ref = first.Import(Share(owner, std::make_shared<Upload>(&gone), first.id()));
+  Ref ref = first.Import(Share(owner, std::make_shared<Upload>(&world.gone), first.id()));
   const auto shared = first.Share(ref, {}, {});
   ASSERT_THAT(shared, IsOk());
   ref.reset();
@@ -346,10 +335,10 @@ TEST(EngineTest, HandedOnReferenceSurvivesTheFirstHoldersExit) {
   Ref received = second.Import(*shared);
   world.Run(seconds(30));
 
-  EXPECT_EQ(gone, 0);
+  EXPECT_EQ(world.gone, 0);
   received.reset();
   world.Run(milliseconds(50));
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
 }
 
 TEST(EngineTest, SenderIsToldWhenItsHandOnWasNotTakenUp) {
@@ -375,8 +364,7 @@ TEST(EngineTest, OneLateRequestDoesNotShortenWhatHoldsTheObject) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
   Engine& holder = world.AddHolder();
-  int gone = 0;
-  const auto upload = std::make_shared<Upload>(&gone);
+  const auto upload = std::make_shared<Upload>(&world.gone);
   for (int i = 0; i < 100; ++i) {
     Ref ref = holder.Import(Share(owner, upload, holder.id()));
     if (i % 3 == 0) world.Run(milliseconds(i));
@@ -384,12 +372,12 @@ TEST(EngineTest, OneLateRequestDoesNotShortenWhatHoldsTheObject) {
   const Ref last = holder.Import(Share(owner, upload, holder.id()));
   world.Run(seconds(30));
 
-  EXPECT_EQ(gone, 0);
+  EXPECT_EQ(world.gone, 0);
   EXPECT_EQ(owner.stats().objects, 1u);
   EXPECT_EQ(owner.stats().sizes.transits, 0u);
 }
 
-TEST(EngineTest, IdleHoldingCostsOneSmallRequestPerHalfTerm) {
+TEST(EngineTest, IdleHoldingCostsAFewSmallRequestsPerTerm) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
   Engine& holder = world.AddHolder();
@@ -401,7 +389,7 @@ TEST(EngineTest, IdleHoldingCostsOneSmallRequestPerHalfTerm) {
   const size_t before = world.network.delivered().size();
   world.Run(seconds(50));
 
-  EXPECT_LE(world.network.delivered().size() - before, 12u);
+  EXPECT_LE(world.network.delivered().size() - before, 5u * 4u);
   EXPECT_EQ(world.network.CountOf<DirtyRequest>(), 1u);
 }
 
@@ -435,19 +423,18 @@ TEST(EngineTest, EmptyRefSaysSo) {
 TEST(EngineTest, MovedAndSelfAssignedRefsKeepTheirCount) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  int gone = 0;
-  Ref ref = Export(owner, std::make_shared<Upload>(&gone));
+  Ref ref = Export(owner, std::make_shared<Upload>(&world.gone));
   Ref moved = std::move(ref);
   Ref& alias = moved;
   moved = alias;
   ref = moved;
   moved = std::move(ref);
   world.Run(milliseconds(10));
-  ASSERT_EQ(gone, 0);
+  ASSERT_EQ(world.gone, 0);
 
   moved.reset();
   world.Run(milliseconds(10));
-  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(world.gone, 1);
 }
 
 TEST(EngineTest, RefMayOutliveItsEngine) {
@@ -488,10 +475,9 @@ TEST(EngineTest, FullFinalizerQueuePausesReclaimingAndNothingElse) {
   world.options.finalizers_waiting_max = 300;
   Engine& owner = world.AddOwner("owner:1");
   Engine& holder = world.AddHolder();
-  int gone = 0;
   const Ref kept = holder.Import(Share(owner, std::make_shared<Upload>(), holder.id()));
   world.Run(milliseconds(100));
-  for (int i = 0; i < 2000; ++i) Export(owner, std::make_shared<Upload>(&gone));
+  for (int i = 0; i < 2000; ++i) Export(owner, std::make_shared<Upload>(&world.gone));
 
   // The finalizer does not come round, everything else does, for three terms.
   for (int i = 0; i < 3000; ++i) {
@@ -500,14 +486,14 @@ TEST(EngineTest, FullFinalizerQueuePausesReclaimingAndNothingElse) {
     (void)world.network.Deliver({{"owner:1", &owner}});
     world.clock->Advance(milliseconds(10));
   }
-  EXPECT_EQ(gone, 0);
+  EXPECT_EQ(world.gone, 0);
   EXPECT_GE(owner.stats().finalizers_waiting, 300u);
   EXPECT_LE(owner.stats().finalizers_waiting, 300u + Engine::kWorkBudget);
   EXPECT_THAT(kept.status(), IsOk());
   EXPECT_TRUE(kept.assured()) << "renewals go on";
 
   world.Run(seconds(1));
-  EXPECT_EQ(gone, 2000);
+  EXPECT_EQ(world.gone, 2000);
 }
 
 TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {
@@ -520,6 +506,34 @@ TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {
   owner.Turn();
 
   EXPECT_LE(before - owner.stats().objects, Engine::kWorkBudget);
+}
+
+TEST(EngineTest, ReaperSleepsWhileTheBrakeHoldsReaping) {
+  World world;
+  world.lease.brake_percent = 50;
+  Engine& owner = world.AddOwner("owner:1");
+  std::vector<Ref> refs;
+  for (int i = 0; i < 64; ++i) {
+    Engine& holder = world.AddHolder();
+    refs.push_back(holder.Import(Share(owner, std::make_shared<Upload>(&world.gone), holder.id())));
+  }
+  world.Run(seconds(1));
+  world.network.Cut(true);
+  world.Run(seconds(20));
+  ASSERT_TRUE(owner.stats().sizes.braking);
+  ASSERT_EQ(world.gone, 0);
+
+  Duration slept{};
+  for (int turns = 0; turns < 100; ++turns) {
+    const Duration sleep = owner.Turn();
+    slept += sleep;
+    world.clock->Advance(sleep);
+  }
+  EXPECT_GT(slept, seconds(1)) << "100 turns, and it does not spin";
+
+  owner.SetReaping(ReapingMode::kReleased);
+  world.Run(seconds(1));
+  EXPECT_EQ(world.gone, 64);
 }
 
 TEST(EngineTest, ScanSeesEveryLiveObjectOfItsTypeOnce) {

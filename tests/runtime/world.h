@@ -113,6 +113,9 @@ class World {
     for (const auto& engine : engines_) engine->Shutdown(Duration::zero());
   }
 
+  // How many objects have gone that count themselves here.
+  int gone = 0;
+
   // What engines made from now on use.
   LeaseOptions lease;
   EngineOptions options;
