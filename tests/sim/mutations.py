@@ -114,9 +114,9 @@ MUTATIONS = [
      "<<ToClean(session, import, now);>>", ""),
     # --- The holder: leases.
     ("holder: renews too late", HOLDER,
-     "session.renew_at = session.sent + <<term / 2>> - term", "term + term / 4"),
-    ("holder: a failed renewal is not repeated", HOLDER,
-     "if (session.op == Op::kRenew) session.renew_at = <<now>>;", "now + session.term"),
+     "session.renew_at = session.sent + <<session.term / 3>> -", "session.term * 2"),
+    ("holder: a dirty puts the renewal off", HOLDER,
+     "if (<<session.renew_at == TimePoint::max()>>) PlanRenewal(session);", "true"),
     ("holder: does not re-list after a lapse", HOLDER,
      "if (response.result == RenewResult::kUnknownClient) { <<Relist(peer, session, now);>>",
      "Granted(session, session.term);"),
