@@ -62,8 +62,8 @@ class Holder {
   // The same for a context of one's own, before its call begins.  The caller keeps the Refs that
   // the call needs.
   void Identify(grpc::ClientContext* context) const;
-  // The same for a channel: all its calls name this process, at no cost per call, since HTTP/2
-  // sends the name once.  For busy channels, and for stubs that are out of one's hands.
+  // The same for a channel: all its calls name this process, and HTTP/2 sends the name once.  For
+  // stubs that are out of one's hands; it costs about as much as naming oneself per call.
   void Identify(grpc::ChannelArguments* arguments) const;
   // The identity of this process as a holder; new on every start.
   ClientId id() const;
