@@ -438,8 +438,8 @@ def main():
     folder = tempfile.mkdtemp(prefix="leasehold-demo-")
     status = 1
     try:
-        if options.json:
-            open(options.json, "a", encoding="utf-8").close()  # An hour's work is not lost on it.
+        if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
+            raise InputError(f"--json: no such folder: {options.json}")  # Not after all the work.
         status = run(options, folder)
     except InputError as error:
         print(f"demo: {error}", file=sys.stderr)

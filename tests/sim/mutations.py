@@ -138,7 +138,7 @@ MUTATIONS = [
      "<<++record.uses;>> session.hand_ons.push_back({import, token, term});",
      "++record.uses; context_.drop(import, now);"),
     ("holder: a hand-on keeps the import for ever", HOLDER,
-     "for (const HandOn& hand_on : hand_ons) <<context_.drop(hand_on.import, now);>>", ""),
+     "for (const HandOn& hand_on : declared) <<context_.drop(hand_on.import, now);>>", ""),
     ("holder: a hand-on counts as declared though it failed", HOLDER,
      "<<session.hand_ons.insert(session.hand_ons.begin(), session.op_hand_ons.begin(), "
      "session.op_hand_ons.end()); session.op_hand_ons.clear();>>", ""),

@@ -440,12 +440,10 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
   session.op_imports.clear();
   session.op_tokens.clear();
   session.op_completes = false;
-  ReleaseHandOns(std::exchange(session.op_hand_ons, {}), now);
+  // Taken out first: the last use of an import makes the session look at itself again.
+  const std::vector<HandOn> declared = std::exchange(session.op_hand_ons, {});
+  for (const HandOn& hand_on : declared) context_.drop(hand_on.import, now);
   Pump(peer, now);
-}
-
-void LeaseHolder::ReleaseHandOns(std::vector<HandOn> hand_ons, TimePoint now) {
-  for (const HandOn& hand_on : hand_ons) context_.drop(hand_on.import, now);
 }
 
 void LeaseHolder::Granted(Session& session, Duration term) {

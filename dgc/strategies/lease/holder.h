@@ -158,7 +158,6 @@ class LeaseHolder {
   void Forget(Session& session, ImportIndex import);
   // Everything of that owner is lost, for the same cause.
   void OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now);
-  void ReleaseHandOns(std::vector<HandOn> hand_ons, TimePoint now);
   bool Idle(const Session& session) const;
   void Close(PeerIndex peer, TimePoint now);
   Duration Backoff(const Session& session);
