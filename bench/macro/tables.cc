@@ -127,13 +127,13 @@ void LapseOnce(const Arguments& arguments, size_t count, uint64_t number) {
   constexpr size_t kKept = 16;
   Peer owner(arguments.owners[0]);
   owner.Fill(count + kKept);
-  for (size_t i = 0; i < 4; ++i) {
-    owner.List(Peer::Client(900 + number), count, count + kKept);
-  }
+  owner.List(Peer::Client(900 + number), count, count + kKept);
   Others others(arguments.owners[0], &owner, count);
   const uint64_t before = owner.Look().reclaimed();
-  owner.List(Peer::Client(10'000 + number), 0, count, kTerm);
+  owner.List(Peer::Client(10'000 + number), 0, count - 1, kTerm);
+  // The owner counts the term from when it hears of the last one, which is after this.
   const auto lapse = Clock::now() + std::chrono::seconds(kTerm);
+  owner.List(Peer::Client(10'000 + number), count - 1, count, kTerm);
   owner.Release();
   const auto idle_begin = Clock::now();
 

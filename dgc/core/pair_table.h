@@ -9,7 +9,9 @@
 //   * a table whose client has lapsed can be taken apart in bounded steps.
 // Linear probing with backward-shift deletion (Knuth, TAOCP 3, 6.4, algorithm R): no tombstones.
 // Slots are in the order of the hash, whatever the capacity, so that a table grows by one pass
-// from front to back over both.
+// from front to back over both.  Each table has an order of its own (its seed): positions are freed
+// in the order in which a lapsed client's table is taken apart and used again in that order, and a
+// table filled in its own order would pile all up at its front, in quadratic time.
 //
 // Thread-compatible.
 #pragma once
@@ -44,9 +46,12 @@ class PairTable {
     uint32_t high_;
   };
 
-  PairTable() = default;
+  // `seed`: different in tables that may be filled in the order that others are taken apart in.
+  PairTable() : PairTable(0) {}
+  explicit PairTable(uint64_t seed) : seed_(Mix(seed + 0x9e3779b97f4a7c15u)) {}
   PairTable(PairTable&& other) noexcept { *this = std::move(other); }
   PairTable& operator=(PairTable&& other) noexcept {
+    seed_ = other.seed_;
     slots_ = std::move(other.slots_);
     capacity_ = std::exchange(other.capacity_, 0);
     size_ = std::exchange(other.size_, 0);
@@ -123,9 +128,8 @@ class PairTable {
   // How far most searches go, of entries that are there or not.
   static constexpr size_t kLikelyProbes = 4;
 
-  // The upper half of the hash, scaled to the capacity.  Fibonacci hashing: objects listed in the
-  // order of their making hardly collide.
-  size_t Home(uint32_t key) const { return (key * 0x9e3779b97f4a7c15u >> 32) * capacity_ >> 32; }
+  // The upper half of the hash, scaled to the capacity.
+  size_t Home(uint32_t key) const { return (Mix(key + seed_) >> 32) * capacity_ >> 32; }
   size_t Next(size_t slot) const { return slot + 1 == capacity_ ? 0 : slot + 1; }
   // How far `to` lies behind `from`, around the end.
   size_t Distance(size_t from, size_t to) const {
@@ -154,7 +158,8 @@ class PairTable {
   // Far below the density at which it grows, so that no change makes it go back and forth.
   void Shrink() {
     if (size_ == 0) {
-      *this = PairTable();
+      slots_.reset();
+      capacity_ = 0;
     } else if (capacity_ > kCapacityMin && size_ * 6 < capacity_) {
       Rehash(std::max(size_ * 2, kCapacityMin));
     }
@@ -173,6 +178,7 @@ class PairTable {
     }
   }
 
+  uint64_t seed_ = 0;
   std::unique_ptr<Entry[]> slots_;
   size_t capacity_ = 0;
   size_t size_ = 0;

@@ -153,6 +153,33 @@ TEST(PairTableTest, EraseIfOfAMillionEntriesTakesLinearTimeAtEveryDensity) {
   }
 }
 
+// As above: a new client lists objects in the order in which a lapsed one let go of them.
+TEST(PairTableTest, FillingATableInTheOrderThatAnotherIsTakenApartInTakesLinearTime) {
+  PairTable lapsed(1);
+  for (uint32_t i = 0; i < 1'000'000; ++i) lapsed.Insert(ObjectIndex{i}, kOne);
+
+  PairTable table(2);
+  size_t cursor = 0;
+  while (const auto object = lapsed.TakeAny(cursor)) table.Insert(*object, kOne);
+
+  EXPECT_EQ(table.size(), 1'000'000u);
+}
+
+TEST(PairTableTest, TheSeedOutlivesGrowingShrinkingAndMoving) {
+  std::vector<uint32_t> orders[2];
+  for (const bool used_before : {false, true}) {
+    PairTable table(7);
+    for (uint32_t i = 0; used_before && i < 100; ++i) table.Insert(ObjectIndex{i}, kOne);
+    for (uint32_t i = 0; used_before && i < 100; ++i) table.Erase(ObjectIndex{i});
+    PairTable moved = std::move(table);
+    for (uint32_t i = 0; i < 100; ++i) moved.Insert(ObjectIndex{i}, kOne);
+    size_t cursor = 0;
+    while (const auto object = moved.TakeAny(cursor)) orders[used_before].push_back(Raw(*object));
+  }
+
+  EXPECT_EQ(orders[0], orders[1]);
+}
+
 // Against std::map, in runs short enough that every table stays small: there, clusters that wrap
 // around the end of the array are the rule.
 class PairTableModelTest : public ::testing::TestWithParam<uint32_t> {};
