@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "tests/testing/status_matchers.h"
@@ -21,8 +22,9 @@ class GraphReaderTest : public ::testing::Test {
  protected:
   // A reader of a file with that text.
   std::unique_ptr<GraphReader> Read(const std::string& text) {
-    const std::string path = ::testing::TempDir() + "/graph_reader_test.tsv";
-    std::FILE* file = std::fopen(path.c_str(), "wb");
+    // A name of its own: these tests run side by side, in several builds.
+    std::string path = ::testing::TempDir() + "/graph_reader_test.XXXXXX";
+    std::FILE* file = fdopen(mkstemp(path.data()), "wb");
     EXPECT_NE(file, nullptr);
     EXPECT_EQ(std::fwrite(text.data(), 1, text.size(), file), text.size());
     std::fclose(file);
