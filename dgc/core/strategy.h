@@ -33,6 +33,9 @@
 
 namespace dgc {
 
+// The peer of a request that goes to this process itself, through its own server.
+constexpr PeerIndex kSelfPeer{0xffffffff};
+
 // A request to a peer.  Answered exactly once, by Process::Answered with the same peer and call.
 struct Send {
   PeerIndex peer{};

@@ -78,7 +78,9 @@ void Engine::Collect(TimePoint now, Effects* effects) {
 void Engine::CollectSends(Effects* effects) {
   effects->sends.reserve(outputs_.sends.size());
   for (Send& send : outputs_.sends) {
-    effects->sends.push_back({.owner = process_.imports().GetPeer(send.peer).owner,
+    effects->sends.push_back({.owner = send.peer == kSelfPeer
+                                           ? process_.options().owner
+                                           : process_.imports().GetPeer(send.peer).owner,
                               .peer = send.peer,
                               .call = send.call,
                               .request = std::move(send.request),

@@ -169,6 +169,7 @@ void Cluster::Start(Node& node) {
   node.shadow = oracle_.Started(node.index, options.self, options.incarnation);
   ++node.life;
   node.up = true;
+  node.taken_until = Duration::zero();
   if (tracing()) Trace(absl::StrCat(node.name, " starts as #", Raw(node.shadow)));
 }
 
@@ -336,7 +337,18 @@ Cluster::Node* Cluster::ByName(const std::string& name) {
   return nullptr;
 }
 
+// To itself: no network, but it waits as any other request does.
+void Cluster::SendProbe(Node& node, const dgc::Send& send) {
+  node.calls.push_back({send.peer, send.call});
+  const auto take = [this, index = node.index, life = node.life, send] {
+    Answer(index, life, send.peer, send.call,
+           nodes_[index]->process->Received(send.request, Now(*nodes_[index])));
+  };
+  TakeLater(node, take);
+}
+
 void Cluster::SendRequest(Node& node, dgc::Send send) {
+  if (send.peer == kSelfPeer) return SendProbe(node, send);
   ++requests_;
   const Peer& peer = node.process->imports().GetPeer(send.peer);
   Node* const to = ByName(peer.owner);
@@ -370,15 +382,17 @@ void Cluster::SendRequest(Node& node, dgc::Send send) {
       Answer(from, life, shared->peer, shared->call, refusal);
       return;
     }
-    const Duration lag = receiver.random.Between(Duration::zero(), receiver.lag_max);
-    if (lag > Duration::zero()) {
-      events_.After(lag,
-                    [this, index, run = receiver.life, take] { At(index, run, take, nullptr); });
-    } else {
-      At(index, receiver.life, take, nullptr);
-    }
+    TakeLater(receiver, take);
   };
   network_.Send(std::move(packet));
+}
+
+// Requests wait for a lagging process in one queue.
+void Cluster::TakeLater(Node& node, std::function<void()> take) {
+  const Duration lag = node.random.Between(Duration::zero(), node.lag_max);
+  node.taken_until = std::max(node.taken_until, now() + lag);
+  events_.At(node.taken_until, [this, index = node.index, life = node.life,
+                                take = std::move(take)] { At(index, life, take, nullptr); });
 }
 
 void Cluster::TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send,

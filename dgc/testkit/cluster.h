@@ -193,6 +193,7 @@ class Cluster {
     bool paused = false;
     bool leaving = false;
     Duration lag_max{};
+    Duration taken_until{};  // when the last request that waits will be taken
     uint32_t unavailable_per_mille = 0;
     std::vector<Deferred> deferred;
     std::vector<Call> calls;  // unanswered
@@ -223,6 +224,8 @@ class Cluster {
   void LeaveStep(NodeIndex node, uint64_t life, Duration deadline);
 
   void SendRequest(Node& node, dgc::Send send);
+  void SendProbe(Node& node, const dgc::Send& send);
+  void TakeLater(Node& node, std::function<void()> take);
   void TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send, uint64_t serial);
   void Answer(NodeIndex node, uint64_t life, PeerIndex peer, uint64_t call,
               const Response& response);

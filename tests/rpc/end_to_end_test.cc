@@ -1,5 +1,7 @@
 // Owners and holders over real gRPC, in one process.
+#include <chrono>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -102,6 +104,25 @@ TEST(EndToEndTest, LeaseIsRenewedInTheBackground) {
   EXPECT_TRUE(ref.assured());
   EXPECT_TRUE(host.Read(ref.Wire()).ok());
   EXPECT_EQ(host.Read(forgotten).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+// With all its threads in the application's handlers a server hears nothing; what it has not heard
+// of must not lapse.
+TEST(EndToEndTest, WhatWaitsBehindABlockedServerIsNotLate) {
+  Host host("blocked", ShortTerms());
+  Holder holder({});
+  const Ref kept = holder.Import(host.Create(holder.Context()));
+  ASSERT_TRUE(holder.Settle(kLong));
+  const v1::Ref forgotten = host.Create(holder.Context());
+
+  host.Block(true);
+  const auto over = std::chrono::steady_clock::now() + 3 * ShortTerms().term_default;
+  while (std::chrono::steady_clock::now() < over) std::this_thread::yield();
+  EXPECT_EQ(host.gone.count(), 0);
+
+  host.Block(false);
+  EXPECT_TRUE(host.gone.Wait(1)) << "what nobody asked for goes";
+  EXPECT_THAT(host.Read(kept.Wire()), ::testing::Property(&grpc::Status::ok, true));
 }
 
 TEST(EndToEndTest, LateCallIsToldWhyTheObjectIsGone) {

@@ -16,7 +16,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "dgc/runtime/alarm.h"
 #include "dgc/runtime/mutex.h"
@@ -78,6 +80,7 @@ class Application final : public objects::v1::ObjectService::CallbackService {
   grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* context,
                                  const objects::v1::ReadRequest* request,
                                  objects::v1::ReadResponse* response) override {
+    blocked_.wait(true);
     const auto blob = owner_->Find<Blob>(request->object());
     if (blob.ok()) response->set_label((*blob)->label);
     return Finish(context, ToGrpc(blob.status()));
@@ -106,6 +109,12 @@ class Application final : public objects::v1::ObjectService::CallbackService {
     return Finish(context, grpc::Status::OK);
   }
 
+  // Whether Read waits.
+  void Block(bool block) {
+    blocked_ = block;
+    blocked_.notify_all();
+  }
+
   // Whom the latest Create came from.
   ClientId last_caller() {
     const MutexLock lock(&mutex_);
@@ -122,6 +131,7 @@ class Application final : public objects::v1::ObjectService::CallbackService {
 
   Owner* const owner_;
   Gone* const gone_;
+  std::atomic<bool> blocked_ = false;
   Mutex mutex_;
   ClientId last_caller_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Ref> bound_ ABSL_GUARDED_BY(mutex_);
@@ -163,6 +173,14 @@ class Host {
     objects::v1::ReadResponse response;
     return objects->Read(&context, request, &response);
   }
+  // Keeps every thread of the server in a handler, or lets them go.
+  void Block(bool block) {
+    application_.Block(block);
+    blocked_.clear();
+    while (block && Hears()) {
+      for (int i = 0; i < 8; ++i) blocked_.emplace_back([this] { Read({}); });
+    }
+  }
   grpc::Status Bind(const std::string& name, const v1::Ref& ref) {
     grpc::ClientContext context;
     objects::v1::BindRequest request;
@@ -186,6 +204,14 @@ class Host {
   std::unique_ptr<v1::CollectorService::Stub> collector;
 
  private:
+  // Whether the server takes requests.
+  bool Hears() {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+    v1::RenewResponse response;
+    return collector->Renew(&context, {}, &response).error_code() !=
+           grpc::StatusCode::DEADLINE_EXCEEDED;
+  }
   static Options MakeOptions(const std::string& address, const LeaseOptions& lease) {
     Options options;
     options.name = address;
@@ -195,6 +221,7 @@ class Host {
 
   Application application_;
   std::unique_ptr<grpc::Server> server_;
+  std::vector<std::jthread> blocked_;
 };
 
 }  // namespace dgc::testing

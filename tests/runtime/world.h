@@ -55,9 +55,11 @@ class Network {
     }
     for (Letter& letter : letters) {
       const auto owner = owners.find(letter.outgoing.owner);
-      delivered_.push_back(letter.outgoing.request);
+      // What an engine sends to itself does not leave the machine.
+      const bool to_itself = letter.outgoing.peer == kSelfPeer;
+      if (!to_itself) delivered_.push_back(letter.outgoing.request);
       const Response response =
-          owner == owners.end() || cut_
+          owner == owners.end() || (cut_ && !to_itself)
               ? Response(Refusal{Refusal::Code::kUnknownOutcome, "no such host"})
               : owner->second->Received(letter.outgoing.request);
       (*letter.answered)(letter.outgoing.peer, letter.outgoing.call, response);
@@ -71,7 +73,7 @@ class Network {
 
   // From now on nothing arrives, or everything does.
   void Cut(bool cut) { cut_ = cut; }
-  // The requests delivered so far, also to nobody.
+  // The requests delivered so far, also to nobody, but those to itself.
   const std::vector<Request>& delivered() const { return delivered_; }
   template <typename RequestType>
   size_t CountOf() const {

@@ -276,6 +276,21 @@ TEST_F(LeaseHolderTest, ManyReferencesGoInBatches) {
   EXPECT_LE(alice_.process.counters().requests_sent, 8u);
 }
 
+TEST_F(LeaseHolderTest, WhoDropsAllTheTimeSendsFewCleans) {
+  std::vector<Target> handles;
+  for (int i = 0; i < 100; ++i) handles.push_back(HeldBy(alice_));
+  cluster_.Sleep(seconds(1));
+  const uint64_t before = alice_.process.counters().requests_sent;
+  for (const Target& handle : handles) {
+    alice_.now += milliseconds(1);
+    alice_.Drop(handle);
+    cluster_.Settle();
+  }
+  cluster_.Sleep(milliseconds(20));
+  EXPECT_EQ(owner_.live(), 0u);
+  EXPECT_LE(alice_.process.counters().requests_sent - before, 12u);
+}
+
 TEST_F(LeaseHolderTest, RenewalsCostOneRequestWhateverIsHeld) {
   for (int i = 0; i < 1000; ++i) HeldBy(alice_);
   cluster_.Sleep(seconds(1));

@@ -1,5 +1,6 @@
 // The owner's half of the lease strategy, told requests by hand.
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "gmock/gmock.h"
@@ -373,6 +374,73 @@ TEST_F(LeaseOwnerTest, DepartedClientsAreForgottenInTime) {
   EXPECT_FALSE(owner_.process.wake_at().has_value()) << "nothing is left to wake up for";
 }
 
+// What came in before a lease ended may still wait in this process.
+class LeaseProbeTest : public LeaseOwnerTest {
+ protected:
+  LeaseProbeTest() { owner_.answers_probes = false; }
+
+  bool Probing() const { return !owner_.sends.empty(); }
+  void AnswerProbe(bool reached) {
+    ASSERT_EQ(owner_.sends.size(), 1u);
+    const Send probe = std::exchange(owner_.sends, {}).front();
+    ASSERT_EQ(probe.peer, kSelfPeer);
+    Response response = Refusal{Refusal::Code::kUnknownOutcome, "not reached"};
+    if (reached) response = owner_.process.Received(probe.request, owner_.now);
+    owner_.process.Answered(probe.peer, probe.call, response, owner_.now);
+    owner_.Run();
+  }
+};
+
+TEST_F(LeaseProbeTest, ARenewalThatWaitedInThisProcessIsNotLate) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(seconds(14));
+  ASSERT_TRUE(Probing());
+  EXPECT_TRUE(Live(id)) << "nothing lapses before the answer";
+  EXPECT_EQ(Renew(kAlice, 1, DigestOf({id})).result, RenewResult::kOk);
+  AnswerProbe(true);
+  owner_.Sleep(seconds(9));
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(seconds(2));
+  AnswerProbe(true);
+  EXPECT_FALSE(Live(id));
+}
+
+TEST_F(LeaseProbeTest, ADirtyThatWaitedInThisProcessFindsItsTransitLease) {
+  const Target handle = owner_.Export();
+  const WireRef ref = owner_.Share(handle);
+  owner_.Drop(handle);
+  owner_.Sleep(seconds(14));
+  ASSERT_TRUE(Probing());
+  EXPECT_TRUE(Dirty(kAlice, 1, {{ref.id, ref.transit}}).failures.empty());
+  AnswerProbe(true);
+  EXPECT_TRUE(Live(ref.id));
+}
+
+TEST_F(LeaseProbeTest, AProbeThatLeftBeforeTheEndOfALeaseSaysNothingOfIt) {
+  const ObjectId early = Listed(kAlice, 1);
+  owner_.Sleep(seconds(1));
+  const ObjectId late = Listed(kBob, 1);
+  owner_.Sleep(seconds(11));
+  AnswerProbe(true);
+  EXPECT_FALSE(Live(early));
+  EXPECT_TRUE(Live(late));
+  AnswerProbe(true);
+  EXPECT_FALSE(Live(late));
+}
+
+TEST_F(LeaseProbeTest, AnOwnerThatCannotReachItselfReapsAllTheSame) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(seconds(10));
+  const TimePoint end = owner_.now;
+  while (Live(id) && owner_.now < end + seconds(60)) {
+    if (Probing()) AnswerProbe(false);
+    owner_.Sleep(milliseconds(250));
+  }
+  EXPECT_GE(owner_.now, end + TestLease().probe_timeout);
+  EXPECT_LE(owner_.now, end + TestLease().probe_timeout + seconds(1));
+  EXPECT_GT(owner_.process.counters().probes_failed, 10u);
+}
+
 LeaseOptions SmallBounds() {
   LeaseOptions options = TestLease();
   options.clients_max = 2;
@@ -613,6 +681,8 @@ TEST_F(LeaseOwnerTest, ALapseOfManyListingsIsTakenApartInBoundedSteps) {
     owner_.process.Tick(owner_.now);
   }
   owner_.now += milliseconds(250);
+  owner_.process.Tick(owner_.now);
+  EXPECT_TRUE(owner_.TakeOutputs());
   owner_.process.Tick(owner_.now);
 
   size_t live = owner_.live();

@@ -63,15 +63,29 @@ class Node {
 
   // Ticks and works until nothing is left to do now, and takes the outputs.
   void Run() {
-    process.Tick(now);
-    while (process.Work(64, now)) process.Tick(now);
+    do {
+      process.Tick(now);
+      while (process.Work(64, now)) process.Tick(now);
+    } while (TakeOutputs());
+  }
+  // Returns whether a probe was answered.
+  bool TakeOutputs() {
     Outputs outputs;
     process.TakeOutputs(&outputs);
-    for (Send& send : outputs.sends) sends.push_back(std::move(send));
+    bool probed = false;
+    for (Send& send : outputs.sends) {
+      if (send.peer == kSelfPeer && answers_probes) {
+        process.Answered(send.peer, send.call, process.Received(send.request, now), now);
+        probed = true;
+      } else {
+        sends.push_back(std::move(send));
+      }
+    }
     for (const Reclaimed& end : outputs.reclaimed) reclaimed.push_back(end);
     for (const Lost& one : outputs.lost) lost.push_back(one);
     for (const HandOnExpired& one : outputs.hand_ons_expired) hand_ons_expired.push_back(one);
     for (const Transition& one : outputs.transitions) transitions.push_back(one);
+    return probed;
   }
 
   // Time passes in a healthy process: it ticks on the way.
@@ -89,6 +103,8 @@ class Node {
   size_t live() const { return process.objects().live(); }
 
   TimePoint now = kStart;
+  // Whether what it sends to itself is handled at once; otherwise it is in `sends`.
+  bool answers_probes = true;
   std::vector<Send> sends;
   std::vector<Reclaimed> reclaimed;
   std::vector<Lost> lost;

@@ -151,11 +151,12 @@ absl::StatusOr<TransitToken> LeaseHolder::HandedOn(ImportIndex import, Duration 
 }
 
 void LeaseHolder::Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now) {
-  const TimePoint at = batched ? now : now + options_.clean_delay;
   std::vector<PeerIndex> touched;
   for (const ImportIndex import : imports) {
     const PeerIndex peer = (*context_.imports)[import].peer;
     Session& session = SessionOf(peer, now);
+    const TimePoint at =
+        batched ? now : std::max(now + options_.clean_delay, session.clean_not_before);
     switch (At(import).phase) {
       case Phase::kGone:
         context_.imports->Erase(import);
@@ -320,7 +321,7 @@ Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePo
     case Op::kDirty:
       return MakeDirty(peer, session, now);
     case Op::kClean:
-      return MakeClean(peer, session);
+      return MakeClean(peer, session, now);
     case Op::kTransit:
       return MakeTransit(peer, session);
     case Op::kGoodbye:
@@ -385,8 +386,9 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   return request;
 }
 
-CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session) {
+CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session, TimePoint now) {
   session.op_sequence = SequenceNumber{next_sequence_++};
+  session.clean_not_before = now + options_.clean_interval;
   CleanRequest request{.client = context_.self,
                        .incarnation = context_.imports->GetPeer(peer).incarnation,
                        .sequence = session.op_sequence,

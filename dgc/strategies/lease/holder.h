@@ -108,8 +108,9 @@ class LeaseHolder {
     TimePoint granted_until = TimePoint::min();  // counted from when the request left
     uint64_t notices_seen = 0;
     TimePoint renew_at = TimePoint::max();
-    TimePoint list_at = TimePoint::max();    // when what is in to_list and tokens is to be sent
-    TimePoint clean_at = TimePoint::max();   // when what is in to_clean is to be sent
+    TimePoint list_at = TimePoint::max();   // when what is in to_list and tokens is to be sent
+    TimePoint clean_at = TimePoint::max();  // when what is in to_clean is to be sent
+    TimePoint clean_not_before = TimePoint::min();
     TimePoint idle_at = TimePoint::max();    // when to close it if nothing is held
     TimePoint retry_at = TimePoint::min();   // not before this
     uint32_t failures = 0;                   // in a row
@@ -129,7 +130,7 @@ class LeaseHolder {
   void SendOp(PeerIndex peer, Session& session, Op op, TimePoint now);
   Request MakeRequest(PeerIndex peer, Session& session, Op op, TimePoint now);
   DirtyRequest MakeDirty(PeerIndex peer, Session& session, TimePoint now);
-  CleanRequest MakeClean(PeerIndex peer, Session& session);
+  CleanRequest MakeClean(PeerIndex peer, Session& session, TimePoint now);
   TransitRequest MakeTransit(PeerIndex peer, Session& session);
   void TakeTokens(PeerIndex peer, Session& session, bool for_dirty, std::vector<Row>* rows);
   uint32_t RowsMax(const Session& session) const;

@@ -37,7 +37,11 @@ class Lease final : public Strategy {
     holder_.Dropped(imports, batched, now);
   }
   void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) override {
-    holder_.Answered(peer, call, response, now);
+    if (peer == kSelfPeer) {
+      owner_.ProbeAnswered(response, now);
+    } else {
+      holder_.Answered(peer, call, response, now);
+    }
   }
   bool Assured(ImportIndex import, TimePoint now) const override {
     return holder_.Assured(import, now);
@@ -82,8 +86,9 @@ absl::Status Validate(const LeaseOptions& options) {
   };
   constexpr Duration kZero = Duration::zero();
   for (const Duration delay :
-       {options.linger, options.clean_delay, options.dirty_delay, options.brake_hold,
-        options.departed_term, options.backoff_max, options.call_timeout, options.pause}) {
+       {options.linger, options.clean_delay, options.clean_interval, options.dirty_delay,
+        options.brake_hold, options.departed_term, options.backoff_max, options.call_timeout,
+        options.probe_timeout, options.pause}) {
     if (delay < kZero || delay > kTermMax) {
       return absl::InvalidArgumentError("lease options: a delay is negative or over one day");
     }

@@ -29,6 +29,10 @@ struct LeaseOptions {
   // A step of the clock longer than this is taken to be this process's own pause, and the rest of
   // it is not counted against holders.  Also the longest time between two ticks.
   Duration pause = std::chrono::milliseconds(250);
+  // Before anything lapses the owner sends a request to itself, by its own name, and what came in
+  // before that has been heard when the answer is there: a renewal that waits in this process is
+  // not late.  If none comes, it lapses so long after its end.  0: no such requests.
+  Duration probe_timeout = std::chrono::seconds(30);
   // Renewals that all clients together may cause per second; with more clients the terms granted
   // grow, up to term_max, and shrink again when clients leave.  0: no limit.
   uint32_t renewals_per_second_max = 10'000;
@@ -58,9 +62,11 @@ struct LeaseOptions {
   // --- As a holder.
   // The term to ask for; 0 asks for the owner's default.
   Duration requested_term = Duration::zero();
-  // How long a dropped reference waits for others to share its Clean.  Drops by the collector
-  // itself never wait.
+  // How long a dropped reference waits for others to share its Clean, and how far apart Cleans to
+  // one owner leave at least, so that who drops all the time sends few.  A full batch does not
+  // wait, nor do drops by the collector itself.
   Duration clean_delay = std::chrono::milliseconds(1);
+  Duration clean_interval = std::chrono::milliseconds(10);
   // How long an import that came with a transit lease waits before it is listed: one that is
   // dropped sooner costs one row, not two. Well below the shortest transit term of any owner.
   Duration dirty_delay = std::chrono::milliseconds(10);

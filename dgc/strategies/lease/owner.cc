@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,9 @@ namespace {
 
 // The most deadlines decided in one Tick: each is O(1).
 constexpr size_t kDeadlinesPerTick = 1024;
+
+// How long after a probe that failed the next one leaves.
+constexpr Duration kProbeRetry = std::chrono::milliseconds(100);
 
 // Below this many entries a queue is not worth compacting.
 constexpr size_t kCompactMin = 4096;
@@ -480,6 +484,41 @@ Response LeaseOwner::On(const GoodbyeRequest& request, TimePoint) {
   return GoodbyeResponse{};
 }
 
+bool LeaseOwner::HeardUntil(TimePoint deadline) {
+  if (deadline <= heard_ || deadline + options_.probe_timeout <= clock_.lease_now()) return true;
+  Probe();
+  return false;
+}
+
+void LeaseOwner::Probe() {
+  if (probing_) return;
+  probing_ = true;
+  probe_sent_ = clock_.lease_now();
+  ++context_.counters->probes;
+  // Any request will do; this one changes nothing.
+  RenewRequest request;
+  request.client = context_.self;
+  request.incarnation = context_.incarnation;
+  request.sequence = SequenceNumber{1};
+  context_.outputs->sends.push_back({kSelfPeer, 0, request, options_.probe_timeout});
+}
+
+void LeaseOwner::ProbeAnswered(const Response& response, TimePoint now) {
+  clock_.Advance(now);
+  probing_ = false;
+  TimePoint again = clock_.lease_now();
+  if (std::holds_alternative<RenewResponse>(response)) {
+    heard_ = probe_sent_;
+  } else {
+    ++context_.counters->probes_failed;
+    again += std::min(kProbeRetry, options_.probe_timeout);
+  }
+  for (const LeaseKey& key : std::exchange(undecided_leases_, {})) leases_.Add(again, key);
+  for (const TransitKey& key : std::exchange(undecided_transits_, {})) {
+    transit_deadlines_.Add(again, key);
+  }
+}
+
 void LeaseOwner::ExpireLeases(size_t& limit) {
   const TimePoint now = clock_.lease_now();
   for (; limit > 0; --limit) {
@@ -489,6 +528,10 @@ void LeaseOwner::ExpireLeases(size_t& limit) {
     if (client.serial != key->serial) continue;
     if (client.deadline > now) {
       leases_.Add(client.deadline, *key);
+      continue;
+    }
+    if (client.listings.size() > 0 && !HeardUntil(client.deadline)) {
+      undecided_leases_.push_back(*key);
       continue;
     }
     if (client.listings.size() > 0 && Braked()) {
@@ -525,6 +568,10 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
     if (it == transits_.end()) continue;
     if (it->second.deadline > now) {
       transit_deadlines_.Add(it->second.deadline, *key);
+      continue;
+    }
+    if (!HeardUntil(it->second.deadline)) {
+      undecided_transits_.push_back(*key);
       continue;
     }
     const LeaseKey client = it->second.client;

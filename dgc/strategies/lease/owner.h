@@ -52,6 +52,8 @@ class LeaseOwner {
   void Returned(ObjectIndex object, TransitToken transit);
   Response Received(const Request& request, TimePoint now);
 
+  // The answer to the Send to kSelfPeer.
+  void ProbeAnswered(const Response& response, TimePoint now);
   void SetReaping(ReapingMode mode);
   void Tick(TimePoint now);
   bool Work(size_t& budget);
@@ -144,6 +146,10 @@ class LeaseOwner {
   bool Braked();
   bool MassExpiry() const;
   void ReleaseDeferred();
+  // Whether everything that had come in by this end of a lease has been handled, or waited for long
+  // enough.  If not, finds out.
+  bool HeardUntil(TimePoint deadline);
+  void Probe();
   void ExpireLeases(size_t& limit);
   void ExpireTransits(size_t& limit);
   void ForgetOld();
@@ -187,6 +193,14 @@ class LeaseOwner {
   bool brake_looked_ = false;
   TimePoint brake_looked_at_{};
   std::vector<LeaseKey> deferred_;
+
+  // What came in before `heard_` (lease time) has been handled.  What ended later is undecided
+  // until the answer to a probe that was sent later still.
+  TimePoint heard_ = TimePoint::min();
+  bool probing_ = false;
+  TimePoint probe_sent_{};
+  std::vector<LeaseKey> undecided_leases_;
+  std::vector<TransitKey> undecided_transits_;
 
   std::deque<Reaping> reaping_;
   uint64_t reaping_listings_ = 0;
