@@ -71,6 +71,9 @@ struct Transition {
     kGoodbye,
     kBrakeOn,  // reaping is held: too many leases are overdue together
     kBrakeOff,
+    kReapingAutomatic,  // an operator's word
+    kReapingHeld,
+    kReapingReleased,
     kRelisting,       // as a holder: the owner did not know us, or knew something else
     kRefused,         // as a holder: the owner has bound our id to another key
     kOwnerRestarted,  // as a holder

@@ -381,9 +381,11 @@ Response Engine::Received(const Request& request) {
   return process_.Received(request, input.now());
 }
 
-void Engine::SetReaping(ReapingMode mode) {
+uint64_t Engine::SetReaping(ReapingMode mode) {
   const Input input(this);
+  const uint64_t deferred = process_.sizes().deferred;
   process_.SetReaping(mode);
+  return deferred;
 }
 
 void Engine::Answered(PeerIndex peer, uint64_t call, const Response& response) {

@@ -102,7 +102,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   WireRef Describe(Target target);
   void Drop(Target target);
 
-  void SetReaping(ReapingMode mode);
+  // Returns how many lapses were held back until now.
+  uint64_t SetReaping(ReapingMode mode);
 
   // A request of a peer.  After Shutdown: Refusal kUnavailable.
   Response Received(const Request& request);

@@ -35,14 +35,21 @@ const char* Name(Kind kind) {
       return "brake_on";
     case Kind::kBrakeOff:
       return "brake_off";
+    case Kind::kReapingAutomatic:
+      return "reaping_automatic";
+    case Kind::kReapingHeld:
+      return "reaping_held";
+    case Kind::kReapingReleased:
+      return "reaping_released";
   }
   return "unknown";
 }
 
-// Warnings have a counter each: lapsed leases, failed requests, lost references.
+// Warnings have a number each: lapsed leases, failed requests, lost references, reaping held.
 bool IsWarning(Kind kind) {
   return kind == Kind::kLeaseLapsed || kind == Kind::kOwnerRestarted || kind == Kind::kRefused ||
-         kind == Kind::kPeerFailing || kind == Kind::kBrakeOn;
+         kind == Kind::kPeerFailing || kind == Kind::kBrakeOn || kind == Kind::kReapingHeld ||
+         kind == Kind::kReapingReleased;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "dgc/rpc/admin_service.h"
 #include "dgc/rpc/collector_service.h"
 #include "dgc/rpc/convert.h"
 #include "dgc/rpc/receiver.h"
@@ -57,11 +58,14 @@ ClientId CallerOf(const grpc::ServerContextBase& context) {
 
 struct Owner::Inbox final : Receiver {
   explicit Inbox(Engine* engine, CallObserver* observer)
-      : engine(engine), service(this, observer) {}
+      : engine(engine),
+        service(this, observer),
+        admin_service([engine](ReapingMode mode) { return engine->SetReaping(mode); }) {}
   Response Received(const Request& request) override { return engine->Received(request); }
 
   Engine* const engine;
   CollectorServiceImpl service;
+  AdminServiceImpl admin_service;
 };
 
 namespace {
@@ -79,6 +83,8 @@ Owner::Owner(Options options)
 Owner::~Owner() { Shutdown(); }
 
 grpc::Service* Owner::service() { return &inbox_->service; }
+
+grpc::Service* Owner::admin_service() { return &inbox_->admin_service; }
 
 Ref Owner::ExportAny(const std::shared_ptr<void>& object, std::string_view type,
                      const std::type_info& cpp_type) {
@@ -134,7 +140,7 @@ absl::Status Owner::Bind(std::string_view name, const Ref& object) {
 
 absl::Status Owner::Unbind(std::string_view name) { return engine().Unbind(name); }
 
-void Owner::SetReaping(ReapingMode mode) { engine().SetReaping(mode); }
+uint64_t Owner::SetReaping(ReapingMode mode) { return engine().SetReaping(mode); }
 
 Ref Owner::Lookup(std::string_view name) const { return engine().Lookup(name); }
 

@@ -125,8 +125,10 @@ class Owner : public Holder {
   Ref Lookup(std::string_view name) const;
 
   // --- Operation.  Holds reaping (nothing lapses), or releases it although the mass-expiry brake
-  // holds it, until told otherwise.
-  void SetReaping(ReapingMode mode);
+  // holds it, until told otherwise.  Returns how many lapses were held back until now.
+  uint64_t SetReaping(ReapingMode mode);
+  // The same as a service, dgc.v1.AdminService: for a server that operators alone can reach.
+  grpc::Service* admin_service();
 
   // Appends up to `limit` live objects of C++ type T from position *cursor on (0 at first), and
   // moves it; returns whether there may be more.  Each call sees one instant; what is made or

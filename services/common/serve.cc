@@ -24,11 +24,19 @@ namespace {
 // How often to try again when a port that was free is not any more.
 constexpr int kPortAttempts = 20;
 
+// Of an address: do not serve this.
+constexpr char kNowhere[] = "none";
+
 struct Running {
   std::unique_ptr<Role> role;
   std::unique_ptr<grpc::Server> server;
   std::string name;
   std::string address;
+  // Beside it; null if there is none.
+  std::unique_ptr<grpc::Server> admin;
+  std::string admin_address = kNowhere;
+  std::unique_ptr<prometheus::Exposer> exposer;
+  std::string metrics_address = kNowhere;
 };
 
 std::chrono::nanoseconds Seconds(double seconds) {
@@ -37,15 +45,16 @@ std::chrono::nanoseconds Seconds(double seconds) {
 }
 
 // A server on exactly this address; null if it cannot be had.
-std::unique_ptr<grpc::Server> Listen(const ServeOptions& options, const Address& address,
-                                     Role* role) {
+template <typename Register>
+std::unique_ptr<grpc::Server> Listen(const ServeOptions& options, const std::string& address,
+                                     int* port, Register add) {
   grpc::ServerBuilder builder;
   // Otherwise a second server on the same port starts, and the kernel splits connections between
   // the two.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(options.message_bytes_max);
-  builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials());
-  role->Register(&builder);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
+  add(&builder);
   return builder.BuildAndStart();
 }
 
@@ -55,6 +64,13 @@ absl::StatusOr<Running> Start(const ServeOptions& options, const MakeRole& make_
   if (!address.ok()) return address.status();
   if (address->wildcard() && options.name.empty()) {
     return absl::InvalidArgumentError("--listen on every interface needs --name");
+  }
+  if (!options.name.empty()) {
+    const absl::StatusOr<Address> name = ParseAddress(options.name);
+    if (!name.ok() || name->wildcard() || name->port == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--name '", options.name, "' is not a HOST:PORT that others can dial"));
+    }
   }
   const bool any_port = address->port == 0;
   for (int attempt = 1; attempt <= (any_port ? kPortAttempts : 1); ++attempt) {
@@ -69,35 +85,51 @@ absl::StatusOr<Running> Start(const ServeOptions& options, const MakeRole& make_
     absl::StatusOr<std::unique_ptr<Role>> role = make_role(running.name);
     if (!role.ok()) return role.status();
     running.role = *std::move(role);
-    running.server = Listen(options, *address, running.role.get());
+    running.server = Listen(
+        options, running.address, nullptr,
+        [role = running.role.get()](grpc::ServerBuilder* builder) { role->Register(builder); });
     if (running.server != nullptr) return running;
   }
   return absl::UnavailableError(
       absl::StrCat("cannot listen on ", address->ToString(), ": in use, or not an address here"));
 }
 
-absl::StatusOr<std::unique_ptr<prometheus::Exposer>> Expose(const ServeOptions& options,
-                                                            Role* role) {
-  if (options.metrics.empty()) return nullptr;
+absl::Status StartAdmin(const ServeOptions& options, Running* running) {
+  if (options.admin == kNowhere) return absl::OkStatus();
+  const absl::StatusOr<Address> address = ParseAddress(options.admin);
+  if (!address.ok()) return address.status();
+  int port = 0;
+  running->admin = Listen(
+      options, address->ToString(), &port,
+      [role = running->role.get()](grpc::ServerBuilder* builder) { role->RegisterAdmin(builder); });
+  if (running->admin == nullptr) {
+    return absl::UnavailableError(absl::StrCat("cannot serve operators on ", options.admin,
+                                               ": in use, or not an address here"));
+  }
+  running->admin_address = absl::StrCat(address->host, ":", port);
+  return absl::OkStatus();
+}
+
+absl::Status StartMetrics(const ServeOptions& options, Running* running) {
+  if (options.metrics == kNowhere) return absl::OkStatus();
+  const absl::StatusOr<Address> address = ParseAddress(options.metrics);
+  if (!address.ok()) return address.status();
   try {
-    auto exposer = std::make_unique<prometheus::Exposer>(options.metrics);
-    exposer->RegisterCollectable(role->metrics());
-    return exposer;
+    running->exposer = std::make_unique<prometheus::Exposer>(address->ToString());
+    running->exposer->RegisterCollectable(running->role->metrics());
   } catch (const std::exception& error) {
     return absl::UnavailableError(
         absl::StrCat("cannot serve metrics on ", options.metrics, ": ", error.what()));
   }
+  running->metrics_address =
+      absl::StrCat(address->host, ":", running->exposer->GetListeningPorts().front());
+  return absl::OkStatus();
 }
 
-void Announce(const ServeOptions& options, const Running& running,
-              const prometheus::Exposer* exposer) {
-  std::string metrics = "none";
-  if (exposer != nullptr) {
-    metrics = absl::StrCat(options.metrics.substr(0, options.metrics.rfind(':')), ":",
-                           exposer->GetListeningPorts().front());
-  }
-  std::printf("ready name=%s address=%s metrics=%s pid=%d\n", running.name.c_str(),
-              running.address.c_str(), metrics.c_str(), static_cast<int>(getpid()));
+void Announce(const Running& running) {
+  std::printf("ready name=%s address=%s metrics=%s admin=%s pid=%d\n", running.name.c_str(),
+              running.address.c_str(), running.metrics_address.c_str(),
+              running.admin_address.c_str(), static_cast<int>(getpid()));
   std::fflush(stdout);
 }
 
@@ -117,7 +149,10 @@ void AddServeFlags(CLI::App* app, ServeOptions* options) {
   app->add_option("--name", options->name,
                   "HOST:PORT by which others dial this process; default: where it listens");
   app->add_option("--metrics", options->metrics,
-                  "HOST:PORT of Prometheus' /metrics; port 0: any free one; empty: none")
+                  "HOST:PORT of Prometheus' /metrics; port 0: any free one; none: nowhere")
+      ->capture_default_str();
+  app->add_option("--admin", options->admin,
+                  "HOST:PORT of dgc.v1.AdminService, for operators alone; none: nowhere")
       ->capture_default_str();
   app->add_option("--message-bytes-max", options->message_bytes_max, "Largest message accepted")
       ->check(CLI::Range(1 << 16, 1 << 30))
@@ -145,31 +180,35 @@ int Serve(const ServeOptions& options, TerminationSignals* signals, const MakeRo
     spdlog::error("{}", std::string(running.status().message()));
     return 1;
   }
-  absl::StatusOr<std::unique_ptr<prometheus::Exposer>> exposer =
-      Expose(options, running->role.get());
-  if (exposer.ok()) {
+  absl::Status status = StartMetrics(options, &*running);
+  if (status.ok()) status = StartAdmin(options, &*running);
+  if (status.ok()) {
     running->server->GetHealthCheckService()->SetServingStatus(true);
-    Announce(options, *running, exposer->get());
+    Announce(*running);
     const int number = signals->Wait();
     spdlog::info("stopping signal={}", number);
     running->server->GetHealthCheckService()->SetServingStatus(false);
     signals->WaitFor(Seconds(options.drain_seconds));
   } else {
-    spdlog::error("{}", std::string(exposer.status().message()));
+    spdlog::error("{}", std::string(status.message()));
   }
 
-  running->server->Shutdown(std::chrono::system_clock::now() +
-                            std::chrono::duration_cast<std::chrono::microseconds>(
-                                Seconds(exposer.ok() ? options.grace_seconds : 0)));
-  running->server->Wait();
+  const auto deadline =
+      std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::microseconds>(
+                                             Seconds(status.ok() ? options.grace_seconds : 0));
+  for (grpc::Server* server : {running->admin.get(), running->server.get()}) {
+    if (server == nullptr) continue;
+    server->Shutdown(deadline);
+    server->Wait();
+  }
   running->role->Stop();
-  const int status = exposer.ok() ? 0 : 1;
-  if (exposer.ok()) exposer->reset();
+  running->exposer.reset();
+  running->admin.reset();
   running->server.reset();
   running->role.reset();
   spdlog::info("stopped");
   spdlog::shutdown();
-  return status;
+  return status.ok() ? 0 : 1;
 }
 
 }  // namespace services

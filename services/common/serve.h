@@ -5,7 +5,7 @@
 //
 // The line, for scripts that ask for port 0:
 //
-//     ready name=127.0.0.1:40123 address=127.0.0.1:40123 metrics=127.0.0.1:40125 pid=4711
+//   ready name=127.0.0.1:40123 address=127.0.0.1:40123 metrics=127.0.0.1:40125 admin=none pid=4711
 #pragma once
 
 #include <functional>
@@ -32,8 +32,10 @@ struct ServeOptions {
   std::string listen = "127.0.0.1:0";
   // The stable name by which others dial this process; empty: the address it listens on.
   std::string name;
-  // Where to serve /metrics; port 0 is any free one; empty: nowhere.
+  // Where to serve /metrics; port 0 is any free one; "none": nowhere.
   std::string metrics = "127.0.0.1:0";
+  // Where operators alone reach the role's admin services; port 0 is any free one; "none": nowhere.
+  std::string admin = "none";
   // The largest message accepted, in bytes.
   int message_bytes_max = 16 << 20;
   // After a signal: how long health answers NOT_SERVING before the server stops; a second signal
@@ -54,6 +56,8 @@ class Role {
   virtual ~Role() = default;
   // Adds services and settings to the server.
   virtual void Register(grpc::ServerBuilder* builder) = 0;
+  // Adds what operators alone may call to a server of its own.
+  virtual void RegisterAdmin(grpc::ServerBuilder* builder) = 0;
   virtual std::shared_ptr<prometheus::Collectable> metrics() = 0;
   // Ends what runs in the background.  The server is down already.
   virtual void Stop() = 0;

@@ -14,6 +14,9 @@
 namespace object_host {
 namespace {
 
+// Of what is given in bytes.
+constexpr uint64_t kBytesMax = uint64_t{1} << 50;
+
 dgc::Duration Seconds(double seconds) {
   return std::chrono::duration_cast<dgc::Duration>(std::chrono::duration<double>(seconds));
 }
@@ -71,9 +74,11 @@ void AddHostFlags(CLI::App* app, HostOptions* options) {
       ->capture_default_str();
   app->add_option("--payload-bytes-max", options->objects.payload_bytes_max,
                   "Largest payload of one object")
+      ->check(CLI::Range(uint64_t{1}, kBytesMax))
       ->capture_default_str();
   app->add_option("--payload-bytes-total-max", options->objects.payload_bytes_total_max,
                   "Largest sum of all payloads")
+      ->check(CLI::Range(uint64_t{1}, kBytesMax))
       ->capture_default_str();
   app->add_option("--events", options->events, "File that gets a line for each reclaimed object");
 }
@@ -109,6 +114,10 @@ ObjectHost::ObjectHost(const HostOptions& options, dgc::Options owner_options, F
 void ObjectHost::Register(grpc::ServerBuilder* builder) {
   builder->RegisterService(owner_.service());
   builder->RegisterService(&service_);
+}
+
+void ObjectHost::RegisterAdmin(grpc::ServerBuilder* builder) {
+  builder->RegisterService(owner_.admin_service());
 }
 
 void ObjectHost::OnReclaim(const dgc::ReclaimEvent& event) {

@@ -41,6 +41,7 @@ class ObjectHost final : public services::Role {
                                                               const std::string& name);
 
   void Register(grpc::ServerBuilder* builder) override;
+  void RegisterAdmin(grpc::ServerBuilder* builder) override;
   std::shared_ptr<prometheus::Collectable> metrics() override { return owner_.metrics(); }
   void Stop() override { owner_.Shutdown(); }
 

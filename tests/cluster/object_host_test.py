@@ -66,11 +66,16 @@ class PortTest(ClusterTest):
             ("--listen=0.0.0.0:0",): "--name",
             ("--listen=127.0.0.1:0", "--events=/nonexistent/file"): "--events",
             ("--listen=no.such.host.invalid:0",): "no.such.host.invalid",
+            ("--name=nobody",): "--name",
+            ("--name=host:0",): "--name",
+            ("--metrics=nowhere",): "not host:port",
+            ("--admin=nowhere",): "not host:port",
         }.items():
             status, said = self.try_host(*flags)
             self.assertEqual(status, 1, said)
             self.assertIn(expected, said)
-        for flag in ("--term=-1", "--term=x", "--objects-max=0", "--what", "--log=loud"):
+        for flag in ("--term=-1", "--term=x", "--objects-max=0", "--what", "--log=loud",
+                     "--payload-bytes-max=0", "--payload-bytes-total-max=-1"):
             self.assertNotEqual(self.try_host(flag)[0], 0)
 
     def test_bytes_that_are_not_grpc_end_their_connection_only(self):

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dgc/runtime/holder.h"
+#include "dgc/v1/admin.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/rpc/host.h"
@@ -149,6 +150,38 @@ TEST(EndToEndTest, UnexportedObjectIsToldApart) {
   ASSERT_TRUE(host.gone.Wait(1));
 
   EXPECT_THAT(FromGrpc(host.Read(wire)), StatusIs(Code::kNotFound, HasSubstr("unexported")));
+}
+
+TEST(EndToEndTest, AnOperatorHoldsReapingAndLetsItGoOn) {
+  Host host("operated", ShortTerms());
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(Host::Address("operators"), grpc::InsecureServerCredentials());
+  builder.RegisterService(host.owner.admin_service());
+  const auto server = builder.BuildAndStart();
+  const auto operators = v1::AdminService::NewStub(
+      grpc::CreateChannel(Host::Address("operators"), grpc::InsecureChannelCredentials()));
+  const auto set = [&](v1::ReapingMode mode, uint64_t* deferred) {
+    grpc::ClientContext context;
+    v1::SetReapingRequest request;
+    request.set_mode(mode);
+    v1::SetReapingResponse response;
+    const grpc::Status status = operators->SetReaping(&context, request, &response);
+    *deferred = response.deferred();
+    return status.error_code();
+  };
+
+  uint64_t deferred = 0;
+  EXPECT_EQ(set(v1::REAPING_MODE_UNSPECIFIED, &deferred), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(set(v1::REAPING_MODE_HELD, &deferred), grpc::StatusCode::OK);
+  EXPECT_EQ(deferred, 0u);
+  grpc::ClientContext context;
+  host.Create(&context);
+  while (host.owner.stats().sizes.deferred == 0) std::this_thread::yield();
+  EXPECT_EQ(host.gone.count(), 0);
+  EXPECT_EQ(set(v1::REAPING_MODE_AUTOMATIC, &deferred), grpc::StatusCode::OK);
+  EXPECT_EQ(deferred, 1u);
+  EXPECT_TRUE(host.gone.Wait(1));
+  server->Shutdown(std::chrono::system_clock::now());
 }
 
 TEST(EndToEndTest, ReferenceHandedOnSurvivesTheFirstHoldersOrderlyExit) {

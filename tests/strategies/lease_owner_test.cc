@@ -628,6 +628,19 @@ TEST_F(LeaseBrakeTest, WhatIsHeldByAnOperatorDoesNotKeepTheReaperAwake) {
   EXPECT_TRUE(!wake.has_value() || *wake > owner_.now);
 }
 
+TEST_F(LeaseBrakeTest, ReferencesOnTheirWayAreHeldToo) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  const Target handle = owner_.Export();
+  const WireRef ref = owner_.Share(handle);
+  owner_.Drop(handle);
+  owner_.Sleep(seconds(100));
+  EXPECT_TRUE(Live(ref.id));
+  EXPECT_EQ(owner_.process.sizes().deferred, 1u);
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_FALSE(Live(ref.id));
+}
+
 TEST_F(LeaseBrakeTest, AnOperatorReleasesOrForcesIt) {
   const std::vector<ObjectId> ids = Clients(8);
   owner_.Sleep(seconds(12));

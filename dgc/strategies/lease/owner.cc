@@ -574,6 +574,10 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
       undecided_transits_.push_back(*key);
       continue;
     }
+    if (Holding()) {
+      deferred_transits_.push_back(*key);
+      continue;
+    }
     const LeaseKey client = it->second.client;
     if ((key->token & kHolderTokenBit) != 0 && client.serial != 0 &&
         clients_[client.slot].serial == client.serial) {
@@ -602,8 +606,7 @@ bool LeaseOwner::MassExpiry() const {
 }
 
 bool LeaseOwner::Braked() {
-  if (mode_ != ReapingMode::kAutomatic) return mode_ == ReapingMode::kHeld;
-  if (braking_) return true;
+  if (Holding() || mode_ == ReapingMode::kReleased) return Holding();
   const TimePoint now = clock_.lease_now();
   if (options_.brake_percent == 0 || now < brake_rest_until_) return false;
   if (brake_looked_ && now < brake_looked_at_ + options_.pause) return false;
@@ -630,9 +633,19 @@ void LeaseOwner::ReleaseDeferred() {
   }
   for (const LeaseKey& key : deferred_) leases_.Add(now, key);
   deferred_.clear();
+  for (const TransitKey& key : deferred_transits_) transit_deadlines_.Add(now, key);
+  deferred_transits_.clear();
 }
 
 void LeaseOwner::SetReaping(ReapingMode mode) {
+  if (mode != mode_) {
+    using Kind = Transition::Kind;
+    context_.outputs->transitions.push_back(
+        {.kind = mode == ReapingMode::kAutomatic ? Kind::kReapingAutomatic
+                 : mode == ReapingMode::kHeld    ? Kind::kReapingHeld
+                                                 : Kind::kReapingReleased,
+         .count = deferred_.size()});
+  }
   mode_ = mode;
   if (mode != ReapingMode::kHeld) ReleaseDeferred();
 }
@@ -691,8 +704,8 @@ void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
   sizes->departed = departed_.size();
   sizes->named = named_.size();
   sizes->reaping = reaping_listings_;
-  sizes->deferred = deferred_.size();
-  sizes->braking = braking_ || mode_ == ReapingMode::kHeld;
+  sizes->deferred = deferred_.size() + deferred_transits_.size();
+  sizes->braking = Holding();
   sizes->term_floor = TermFloor();
   sizes->lateness_excused = clock_.excused();
 }

@@ -143,7 +143,11 @@ class LeaseOwner {
   void RememberNamed(const TransitKey& key);
   // The least term that keeps renewals within their budget.
   Duration TermFloor() const;
+  // Whether a lease that is about to lapse is held back; looks for a mass expiry.
   bool Braked();
+  bool Holding() const {
+    return mode_ == ReapingMode::kHeld || (mode_ == ReapingMode::kAutomatic && braking_);
+  }
   bool MassExpiry() const;
   void ReleaseDeferred();
   // Whether everything that had come in by this end of a lease has been handled, or waited for long
@@ -193,6 +197,7 @@ class LeaseOwner {
   bool brake_looked_ = false;
   TimePoint brake_looked_at_{};
   std::vector<LeaseKey> deferred_;
+  std::vector<TransitKey> deferred_transits_;
 
   // What came in before `heard_` (lease time) has been handled.  What ended later is undecided
   // until the answer to a probe that was sent later still.
