@@ -77,13 +77,13 @@ Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random
                 .drop = [this](ImportIndex import, TimePoint now) { DropImport(import, now); }});
 }
 
-absl::StatusOr<uint16_t> Process::InternType(std::string_view type) {
+absl::StatusOr<uint16_t> Process::InternType(std::string_view type, size_t types_max) {
   const absl::string_view key(type.data(), type.size());
   if (const auto it = type_index_.find(key); it != type_index_.end()) return it->second;
   if (type.size() > kTypeBytesMax) return absl::InvalidArgumentError("the type is too long");
-  if (type_names_.size() >= options_.types_max) {
+  if (type_names_.size() >= types_max) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("this process knows ", options_.types_max, " types, its maximum"));
+        absl::StrCat("this process knows ", type_names_.size(), " types, the maximum"));
   }
   const auto index = static_cast<uint16_t>(type_names_.size());
   type_names_.emplace_back(type);
@@ -96,7 +96,7 @@ absl::Status Process::Absent(const ObjectId& id, TimePoint now) const {
 }
 
 absl::StatusOr<Target> Process::Export(const ObjectId& id, std::string_view type) {
-  const auto type_index = InternType(type);
+  const auto type_index = InternType(type, options_.types_max);
   if (!type_index.ok()) return type_index.status();
   const auto object = objects_.Add(id, *type_index);
   if (!object.ok()) return object.status();
@@ -127,13 +127,17 @@ absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
     return Target(*object);
   }
   if (absl::Status status = Validate(ref); !status.ok()) return status;
-  const auto type = InternType(ref.type);
+  const auto type = InternType(ref.type, (options_.types_max + 1) / 2);
   if (!type.ok()) return type.status();
   const auto known = imports_.FindPeer(ref.owner, ref.incarnation);
   if (imports_.size() >= options_.imports_max &&
       !(known.has_value() && imports_.Find(*known, ref.id).has_value())) {
     return absl::ResourceExhaustedError(
         absl::StrCat("this process holds ", options_.imports_max, " references, its maximum"));
+  }
+  if (!known.has_value() && imports_.peers() >= options_.peers_max) {
+    return absl::ResourceExhaustedError(absl::StrCat("this process holds references of ",
+                                                     options_.peers_max, " owners, its maximum"));
   }
   const PeerIndex peer =
       known.has_value() ? *known : imports_.InternPeer(ref.owner, ref.incarnation);

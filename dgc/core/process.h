@@ -49,8 +49,12 @@ struct ProcessOptions {
   std::function<ClientKey(const std::string& owner, Incarnation)> key{};
   // The most different references held at once; Import() beyond it is RESOURCE_EXHAUSTED.
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
-  // The most different types of objects and imports together.  At most 65,535.
+  // The most different types of objects and imports together; references that arrive add new ones
+  // to the first half only.  At most 65,535.
   uint32_t types_max = 4096;
+  // The most runs of owners of which something is held; Import() of another's is
+  // RESOURCE_EXHAUSTED.
+  uint32_t peers_max = 65'536;
 };
 
 class Process {
@@ -71,7 +75,8 @@ class Process {
   // A reference that has arrived.  INVALID_ARGUMENT: malformed.  FAILED_PRECONDITION: names this
   // owner but another incarnation.  NOT_FOUND: an own object that is gone; the message says when
   // and why. RESOURCE_EXHAUSTED: imports_max (another reference to what is held
-  // already is not beyond it), types_max.
+  // already is not beyond it), peers_max,
+  // types_max.
   absl::StatusOr<Target> Import(const WireRef& ref, TimePoint now);
   void Copy(Target handle);
   void Drop(Target handle, TimePoint now);
@@ -133,7 +138,7 @@ class Process {
   const std::string& TypeName(uint16_t type) const { return type_names_[type]; }
 
  private:
-  absl::StatusOr<uint16_t> InternType(std::string_view type);
+  absl::StatusOr<uint16_t> InternType(std::string_view type, size_t types_max);
   absl::Status Absent(const ObjectId& id, TimePoint now) const;
   void DropImport(ImportIndex import, TimePoint now);
 

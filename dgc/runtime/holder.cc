@@ -40,6 +40,7 @@ std::shared_ptr<Engine> MakeEngine(Options options, bool hosts,
   engine.process.objects = options.objects;
   engine.process.imports_max = options.imports_max;
   engine.process.types_max = options.types_max;
+  engine.process.peers_max = options.peers_max;
   engine.process.key = [keys = ClientKeys(random.get())](const std::string& owner,
                                                          Incarnation incarnation) {
     return keys.For(owner, incarnation);

@@ -51,7 +51,7 @@ class Holder {
   //   INVALID_ARGUMENT     malformed, also when empty;
   //   FAILED_PRECONDITION  an own object of an earlier run of this process;
   //   NOT_FOUND            an own object that is gone: when and why;
-  //   RESOURCE_EXHAUSTED   imports_max or types_max.
+  //   RESOURCE_EXHAUSTED   imports_max, peers_max or types_max.
   Ref Import(const v1::Ref& ref);
 
   // Hands a reference on, by any path; as Ref::Share.

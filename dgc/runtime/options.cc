@@ -12,6 +12,7 @@ absl::Status Validate(const Options& options) {
   if (options.objects.objects_max == 0 || options.objects.objects_max >= uint32_t{1} << 31) {
     return absl::InvalidArgumentError("objects.objects_max: not in 1 to 2^31 - 1");
   }
+  if (options.peers_max == 0) return absl::InvalidArgumentError("peers_max: zero");
   if (options.types_max == 0 || options.types_max > 65535) {
     return absl::InvalidArgumentError("types_max: not in 1 to 65,535");
   }

@@ -34,6 +34,7 @@ struct Options {
   ObjectTableOptions objects = {};
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
   uint32_t types_max = 4096;
+  uint32_t peers_max = 65'536;
 
   // Called on the finalizer thread for each reclaimed object, one at a time, before its last
   // shared_ptr here is dropped.  May block and may use the Owner, but not shut it down.  A slow one

@@ -373,6 +373,33 @@ TEST_F(ProcessTest, TheTypeBeyondTheMaximumIsRefused) {
   Export({1, 1});
 }
 
+TEST_F(ProcessTest, ReferencesThatArriveFillHalfOfTheTypes) {
+  Start({.self = kSelf, .owner = kMe, .incarnation = kRun, .types_max = 4});
+  const auto import = [this](const char* type) {
+    WireRef ref = Theirs(1);
+    ref.type = type;
+    ref.id.low += static_cast<unsigned char>(type[0]);
+    return process_->Import(ref, kNow);
+  };
+  EXPECT_THAT(import("a"), IsOk());
+  EXPECT_THAT(import("b"), IsOk());
+  EXPECT_THAT(import("c"), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("types")));
+  EXPECT_THAT(process_->Export({1, 1}, "c"), IsOk());
+  EXPECT_THAT(process_->Export({1, 2}, "d"), IsOk());
+  EXPECT_THAT(import("d"), IsOk());
+}
+
+TEST_F(ProcessTest, TheOwnerBeyondTheMaximumIsRefused) {
+  Start({.self = kSelf, .peers_max = 1});
+  Import(Theirs(1));
+
+  WireRef other = Theirs(1);
+  other.owner = "another:1";
+  EXPECT_THAT(process_->Import(other, kNow),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("owners")));
+  Import(Theirs(2));
+}
+
 TEST_F(ProcessTest, ATypeThatIsTooLongIsRefused) {
   EXPECT_THAT(process_->Export(kId, std::string(256, 't')),
               StatusIs(absl::StatusCode::kInvalidArgument));
