@@ -63,11 +63,11 @@ def parse_arguments(arguments):
 
 def read_input(options):
     """(Graph, Oracle, notes, which roots count as branches)."""
-    if options.synthetic is not None or options.graph:
-        graph = (read_graph_file(options.graph) if options.graph
+    if options.synthetic is not None or options.graph is not None:
+        graph = (read_graph_file(options.graph) if options.graph is not None
                  else synthetic(options.synthetic, options.seed))
         return graph, IgraphOracle(graph, options.hosts), [], lambda root: True
-    repository = Repository(options.repo or ROOT)
+    repository = Repository(ROOT if options.repo is None else options.repo)
     graph, notes = read_repository(repository, CLIENTS_MAX)
     return graph, GitOracle(repository, graph), notes, is_branch
 

@@ -15,7 +15,7 @@ class Repository:
     def __init__(self, path):
         self.path = path
         if not os.path.isdir(path):
-            raise InputError(f"{path}: no such folder")
+            raise InputError(f"'{path}' is not a folder")
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("GIT_")}
         self.environment.update(GIT_NO_REPLACE_OBJECTS="1", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
@@ -32,7 +32,8 @@ class Repository:
 
     def text(self, *arguments, given=None):
         done = subprocess.run(self.command(*arguments), env=self.environment, input=given,
-                              capture_output=True, text=True, check=False)
+                              capture_output=True, encoding="utf-8", errors="backslashreplace",
+                              check=False)
         if done.returncode:
             raise InputError(f"git {arguments[0]}: {done.stderr.strip() or 'failed'}")
         return done.stdout.strip()
