@@ -348,7 +348,7 @@ absl::Status Engine::LossStatus(ImportIndex import, TimePoint now) const {
   }
   if (cause == LossCause::kRefused) {
     return absl::PermissionDeniedError(
-        absl::StrCat(which, "its owner has bound the id of this process to another key"));
+        absl::StrCat(which, "its owner has bound the id of this process to another key or peer"));
   }
   Failure failure;
   if (cause == LossCause::kReclaimed) failure.reason = FailureReason::kReclaimed;

@@ -161,7 +161,8 @@ class Owner : public Holder {
   const std::unique_ptr<Inbox> inbox_;
 };
 
-// Who a call names as its holder; invalid if nobody, or if malformed.
+// Who a call names as its holder; invalid if nobody, or if malformed.  Taken on trust: good for
+// quotas and logs, not for permissions.
 ClientId CallerOf(const grpc::ServerContextBase& context);
 
 }  // namespace dgc
