@@ -15,20 +15,10 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "dgc/core/ids.h"
-#include "dgc/core/message.h"
+#include "dgc/core/reference_error.h"
 #include "dgc/core/slab.h"
 
 namespace dgc {
-
-// Why a held reference is of no use any more.
-enum class LossCause : uint8_t {
-  kNone,
-  kUnknown,         // the owner knows of no such object
-  kReclaimed,       // it was reclaimed: this process' lease had lapsed
-  kUnexported,      // the owner's application ended it
-  kRefused,         // the owner takes this process for an impostor
-  kOwnerRestarted,  // the run of the owner that hosted it is over
-};
 
 struct ImportRecord {
   ObjectId id;

@@ -22,43 +22,7 @@ absl::Status Validate(const WireRef& ref) {
   return absl::OkStatus();
 }
 
-const char* Describe(ReclaimReason reason) {
-  switch (reason) {
-    case ReclaimReason::kClean:
-      return "its last reference was dropped";
-    case ReclaimReason::kLapse:
-      return "the lease of its last holder lapsed";
-    case ReclaimReason::kTransitExpired:
-      return "its last reference got lost in transit";
-    case ReclaimReason::kCascade:
-      return "what referred to it was reclaimed";
-    case ReclaimReason::kCycle:
-      return "it was part of a garbage cycle";
-    case ReclaimReason::kUnexport:
-    case ReclaimReason::kUnspecified:
-      break;
-  }
-  return "for a reason not recorded";
-}
-
 }  // namespace
-
-std::string Explain(const Failure& failure) {
-  const std::string ago = absl::StrCat(
-      std::chrono::duration_cast<std::chrono::milliseconds>(failure.reclaimed_ago).count(),
-      " ms ago");
-  switch (failure.reason) {
-    case FailureReason::kReclaimed:
-      return absl::StrCat("the object was reclaimed ", ago, ": ", Describe(failure.reclaim_reason));
-    case FailureReason::kUnexported:
-      return absl::StrCat("the object was unexported by its owner ", ago);
-    case FailureReason::kStale:
-      return "the call was overtaken by a later one";
-    case FailureReason::kUnknown:
-      break;
-  }
-  return "no such object: it never existed, or was reclaimed too long ago to be remembered";
-}
 
 Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random* random)
     : options_(std::move(options)), random_(random), objects_(options_.objects, &counters_) {
@@ -92,7 +56,7 @@ absl::StatusOr<uint16_t> Process::InternType(std::string_view type, size_t types
 }
 
 absl::Status Process::Absent(const ObjectId& id, TimePoint now) const {
-  return absl::NotFoundError(Explain(objects_.WhyAbsent(id, now)));
+  return ToStatus(ErrorOf(objects_.WhyAbsent(id, now)));
 }
 
 absl::StatusOr<Target> Process::Export(const ObjectId& id, std::string_view type) {
@@ -110,8 +74,7 @@ absl::StatusOr<ObjectIndex> Process::Resolve(const WireRef& ref, TimePoint now) 
         absl::StrCat("the reference is to an object of ", ref.owner, ", not of this process"));
   }
   if (ref.incarnation != options_.incarnation) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("host restarted: the reference is to an earlier run of ", ref.owner));
+    return ToStatus({.cause = LossCause::kOwnerRestarted});
   }
   const auto object = objects_.Find(ref.id);
   if (!object.has_value()) return Absent(ref.id, now);

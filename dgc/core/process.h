@@ -31,6 +31,7 @@
 #include "dgc/core/object_table.h"
 #include "dgc/core/random.h"
 #include "dgc/core/ref.h"
+#include "dgc/core/reference_error.h"
 #include "dgc/core/strategy.h"
 #include "dgc/core/time.h"
 
@@ -73,10 +74,9 @@ class Process {
   // long. REQUIRES: `id` is valid and new for all time.
   absl::StatusOr<Target> Export(const ObjectId& id, std::string_view type);
   // A reference that has arrived.  INVALID_ARGUMENT: malformed.  FAILED_PRECONDITION: names this
-  // owner but another incarnation.  NOT_FOUND: an own object that is gone; the message says when
-  // and why. RESOURCE_EXHAUSTED: imports_max (another reference to what is held
-  // already is not beyond it), peers_max,
-  // types_max.
+  // owner but another incarnation.  NOT_FOUND: an own object that is gone.  Both carry a
+  // ReferenceError.  RESOURCE_EXHAUSTED: imports_max (another reference to what is held already is
+  // not beyond it), peers_max, types_max.
   absl::StatusOr<Target> Import(const WireRef& ref, TimePoint now);
   void Copy(Target handle);
   void Drop(Target handle, TimePoint now);
@@ -153,8 +153,5 @@ class Process {
   std::unique_ptr<Strategy> strategy_;
   std::vector<ImportIndex> dropped_;
 };
-
-// How an error says that an object is no more.
-std::string Explain(const Failure& failure);
 
 }  // namespace dgc

@@ -1,9 +1,11 @@
 #include "dgc/rpc/collector_service.h"
 
 #include <chrono>
+#include <string>
 #include <variant>
 
 #include "dgc/rpc/convert.h"
+#include "dgc/rpc/peer_identity.h"
 #include "dgc/rpc/status.h"
 
 namespace dgc {
@@ -31,6 +33,12 @@ grpc::Status Answer(const Response& answer, ProtoResponse* response) {
 
 }  // namespace
 
+ClientKey CollectorServiceImpl::BoundKey(const grpc::CallbackServerContext& context,
+                                         const ClientKey& key) const {
+  const std::string peer = PeerIdentity(*context.auth_context());
+  return peer.empty() ? key : keys_.BoundTo(peer, key);
+}
+
 template <typename CoreRequest, typename CoreResponse, typename ProtoRequest,
           typename ProtoResponse>
 grpc::ServerUnaryReactor* CollectorServiceImpl::Serve(grpc::CallbackServerContext* context,
@@ -41,6 +49,7 @@ grpc::ServerUnaryReactor* CollectorServiceImpl::Serve(grpc::CallbackServerContex
   auto& core = std::get<CoreRequest>(scratch);
 
   const absl::Status parsed = FromProto(request, &core);
+  core.key = BoundKey(*context, core.key);
   const grpc::Status status =
       parsed.ok() ? Answer<CoreResponse>(receiver_->Received(scratch), response) : ToGrpc(parsed);
   GiveBack(core);

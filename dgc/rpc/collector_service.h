@@ -1,9 +1,11 @@
 // CollectorServiceImpl: dgc.v1.CollectorService over a Receiver.
 //
 // Each handler converts, makes one call, converts back and finishes; none blocks, decides or keeps
-// anything.  Thread-safe, as gRPC requires.
+// anything.  A request of an authenticated peer gets, in place of its key, one that stands for the
+// key and the peer.  Thread-safe, as gRPC requires.
 #pragma once
 
+#include "dgc/core/client_key.h"
 #include "dgc/rpc/method.h"
 #include "dgc/rpc/receiver.h"
 #include "dgc/v1/collector.grpc.pb.h"
@@ -12,9 +14,9 @@ namespace dgc {
 
 class CollectorServiceImpl final : public v1::CollectorService::CallbackService {
  public:
-  // Both outlive the server; `observer` may be null.
-  CollectorServiceImpl(Receiver* receiver, CallObserver* observer)
-      : receiver_(receiver), observer_(observer) {}
+  // The pointers outlive the server; `observer` may be null.
+  CollectorServiceImpl(Receiver* receiver, ClientKeys keys, CallObserver* observer)
+      : receiver_(receiver), keys_(keys), observer_(observer) {}
 
   grpc::ServerUnaryReactor* Dirty(grpc::CallbackServerContext* context,
                                   const v1::DirtyRequest* request,
@@ -38,7 +40,10 @@ class CollectorServiceImpl final : public v1::CollectorService::CallbackService 
   grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context, const ProtoRequest& request,
                                   ProtoResponse* response);
 
+  ClientKey BoundKey(const grpc::CallbackServerContext& context, const ClientKey& key) const;
+
   Receiver* const receiver_;
+  const ClientKeys keys_;
   CallObserver* const observer_;
 };
 

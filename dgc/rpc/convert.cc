@@ -102,6 +102,12 @@ void ToColumns(const std::vector<Row>& rows, Proto* into) {
   for (size_t i = 0; i < rows.size(); ++i) transit[i] = Raw(rows[i].transit);
 }
 
+// One that a later version has added is as good as none.
+ReclaimReason Reason(int reason) {
+  if (reason < 0 || reason >= static_cast<int>(kReclaimReasons)) return ReclaimReason::kUnspecified;
+  return static_cast<ReclaimReason>(reason);
+}
+
 void SetFailures(const std::vector<Failure>& failures, RepeatedPtrField<v1::Failure>* into) {
   into->Reserve(static_cast<int>(failures.size()));
   for (const Failure& failure : failures) {
@@ -128,11 +134,7 @@ absl::Status Failures(const RepeatedPtrField<v1::Failure>& failures, size_t rows
       return Invalid("failures: reason ", static_cast<int>(proto.reason()), " is not known");
     }
     Failure failure{.index = proto.index(), .reason = static_cast<FailureReason>(proto.reason())};
-    // A reason that a later version has added is as good as none.
-    const int why = proto.reclaim_reason();
-    if (why > 0 && why < static_cast<int>(kReclaimReasons)) {
-      failure.reclaim_reason = static_cast<ReclaimReason>(why);
-    }
+    failure.reclaim_reason = Reason(proto.reclaim_reason());
     const auto ago = FromProto(proto.reclaimed_ago());
     if (!ago.ok()) return Invalid("failures: reclaimed_ago: ", ago.status().message());
     failure.reclaimed_ago = *ago;
@@ -203,6 +205,23 @@ WireRef FromProto(const v1::Ref& ref) {
           {ref.object_id_high(), ref.object_id_low()},
           ref.type(),
           TransitToken{ref.transit()}};
+}
+
+void ToProto(const ReferenceError& error, v1::ReferenceError* into) {
+  into->set_cause(static_cast<v1::LossCause>(error.cause));
+  if (error.cause != LossCause::kReclaimed && error.cause != LossCause::kUnexported) return;
+  into->set_reclaim_reason(static_cast<v1::ReclaimReason>(error.reclaim_reason));
+  ToProto(error.reclaimed_ago, into->mutable_reclaimed_ago());
+}
+
+absl::StatusOr<ReferenceError> FromProto(const v1::ReferenceError& error) {
+  if (error.cause() < 1 || error.cause() >= static_cast<int>(kLossCauses)) {
+    return Invalid("cause: ", static_cast<int>(error.cause()), " is not known");
+  }
+  const auto ago = FromProto(error.reclaimed_ago());
+  if (!ago.ok()) return Invalid("reclaimed_ago: ", ago.status().message());
+  return ReferenceError{static_cast<LossCause>(error.cause()), Reason(error.reclaim_reason()),
+                        *ago};
 }
 
 // --- Requests.

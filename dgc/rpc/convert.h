@@ -16,9 +16,11 @@
 #include "absl/status/statusor.h"
 #include "dgc/core/message.h"
 #include "dgc/core/ref.h"
+#include "dgc/core/reference_error.h"
 #include "dgc/core/time.h"
 #include "dgc/v1/collector.pb.h"
 #include "dgc/v1/ref.pb.h"
+#include "dgc/v1/reference_error.pb.h"
 
 namespace dgc {
 
@@ -29,6 +31,10 @@ absl::StatusOr<Duration> FromProto(const google::protobuf::Duration& duration);
 
 void ToProto(WireRef&& ref, v1::Ref* into);
 WireRef FromProto(const v1::Ref& ref);  // Total; Process::Import and Resolve check.
+
+void ToProto(const ReferenceError& error, v1::ReferenceError* into);
+// INVALID_ARGUMENT if malformed, or of a cause that only later versions know.
+absl::StatusOr<ReferenceError> FromProto(const v1::ReferenceError& error);
 
 void ToProto(const DirtyRequest& request, v1::DirtyRequest* into);
 void ToProto(const CleanRequest& request, v1::CleanRequest* into);

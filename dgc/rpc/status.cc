@@ -4,16 +4,48 @@
 
 #include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
+#include "dgc/rpc/convert.h"
+#include "dgc/v1/reference_error.pb.h"
 
 namespace dgc {
+namespace {
+
+std::string DetailsOf(const absl::Status& status) {
+  const auto error = ReferenceErrorOf(status);
+  if (!error.has_value()) return {};
+  v1::ReferenceError proto;
+  ToProto(*error, &proto);
+  v1::Status whole;
+  whole.set_code(static_cast<int>(status.code()));
+  whole.set_message(std::string(status.message()));
+  whole.add_details()->PackFrom(proto);
+  return whole.SerializeAsString();
+}
+
+}  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
+  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message()),
+          DetailsOf(status)};
 }
 
 absl::Status FromGrpc(const grpc::Status& status) {
-  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
+  absl::Status into(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  if (const auto error = ReferenceErrorOf(status); error.has_value()) Attach(*error, &into);
+  return into;
+}
+
+std::optional<ReferenceError> ReferenceErrorOf(const grpc::Status& status) {
+  v1::Status whole;
+  if (!whole.ParseFromString(status.error_details())) return std::nullopt;
+  for (const google::protobuf::Any& detail : whole.details()) {
+    v1::ReferenceError proto;
+    if (!detail.UnpackTo(&proto)) continue;  // Another message.
+    const auto error = FromProto(proto);
+    if (error.ok()) return *error;
+  }
+  return std::nullopt;
 }
 
 grpc::Status ToGrpc(const Refusal& refusal) {

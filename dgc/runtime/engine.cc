@@ -177,11 +177,13 @@ absl::StatusOr<ObjectIndex> Engine::Own(const Ref& ref, TimePoint now) {
 absl::StatusOr<ObjectIndex> Engine::Own(const WireRef& ref, TimePoint now) {
   if (absl::Status status = CheckRunning(); !status.ok()) return status;
   auto object = process_.Resolve(ref, now);
-  if (absl::IsNotFound(object.status()) &&
-      process_.objects().WhyAbsent(ref.id, now).reason == FailureReason::kReclaimed) {
-    ++uses_after_reclaim_;
-  }
+  CountLate(object.status());
   return object;
+}
+
+void Engine::CountLate(const absl::Status& status) {
+  const auto error = ReferenceErrorOf(status);
+  if (error.has_value() && error->cause == LossCause::kReclaimed) ++uses_after_reclaim_;
 }
 
 absl::StatusOr<std::shared_ptr<void>> Engine::PayloadOf(absl::StatusOr<ObjectIndex> object,
@@ -308,11 +310,9 @@ Ref Engine::Import(const WireRef& ref) {
   const Input input(this);
   if (absl::Status status = CheckRunning(); !status.ok()) return Refused(std::move(status));
   const auto target = process_.Import(ref, input.now());
-  if (!target.ok()) {
-    if (absl::IsNotFound(target.status())) (void)Own(ref, input.now());  // Counts.
-    return Refused(target.status());
-  }
-  return MakeRef(*target);
+  if (target.ok()) return MakeRef(*target);
+  CountLate(target.status());
+  return Refused(target.status());
 }
 
 void Engine::Drop(Target target) {
@@ -331,7 +331,7 @@ absl::Status Engine::StatusLocked(Target target, TimePoint now) {
   if (!target.is_import()) {
     if (process_.objects().Alive(target.object())) return absl::OkStatus();
     const ObjectId& id = process_.objects().Get(target.object()).id;
-    return absl::NotFoundError(Explain(process_.objects().WhyAbsent(id, now)));
+    return ToStatus(ErrorOf(process_.objects().WhyAbsent(id, now)));
   }
   if (process_.imports()[target.import()].lost == LossCause::kNone) return absl::OkStatus();
   return LossStatus(target.import(), now);
@@ -339,25 +339,16 @@ absl::Status Engine::StatusLocked(Target target, TimePoint now) {
 
 absl::Status Engine::LossStatus(ImportIndex import, TimePoint now) const {
   const WireRef ref = process_.Describe(Target(import));
-  const LossCause cause = process_.imports()[import].lost;
-  const std::string which =
-      absl::StrCat("lost ", ref.type, " ", ToHex(ref.id), " of ", ref.owner, ": ");
-  if (cause == LossCause::kOwnerRestarted) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(which, "host restarted, and with its earlier run went all it hosted"));
+  ReferenceError error{.cause = process_.imports()[import].lost};
+  const auto loss = losses_.find(import);
+  const bool reclaimed =
+      error.cause == LossCause::kReclaimed || error.cause == LossCause::kUnexported;
+  if (reclaimed && loss != losses_.end()) {
+    error.reclaim_reason = loss->second.reclaim_reason;
+    error.reclaimed_ago = std::max(now - loss->second.when, Duration::zero());
   }
-  if (cause == LossCause::kRefused) {
-    return absl::PermissionDeniedError(
-        absl::StrCat(which, "its owner has bound the id of this process to another key"));
-  }
-  Failure failure;
-  if (cause == LossCause::kReclaimed) failure.reason = FailureReason::kReclaimed;
-  if (cause == LossCause::kUnexported) failure.reason = FailureReason::kUnexported;
-  if (const auto it = losses_.find(import); it != losses_.end()) {
-    failure.reclaim_reason = it->second.reclaim_reason;
-    failure.reclaimed_ago = std::max(now - it->second.when, Duration::zero());
-  }
-  return absl::NotFoundError(absl::StrCat(which, Explain(failure)));
+  return ToStatus(error,
+                  absl::StrCat("lost ", ref.type, " ", ToHex(ref.id), " of ", ref.owner, ": "));
 }
 
 bool Engine::Assured(Target target) {

@@ -189,6 +189,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<ObjectIndex> Own(const WireRef& ref, TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Counts a use of an own object that comes after its reclaim.
+  void CountLate(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What Owner::Export does, but for the Ref: the object, with one more pin if `exported` says
   // that it is new.
   absl::StatusOr<ObjectIndex> ExportLocked(const std::shared_ptr<void>& object,

@@ -27,7 +27,7 @@ struct ReclaimEvent {
 struct LossEvent {
   WireRef ref;
   LossCause cause{};
-  // What Ref::status() says from now on: when and why.
+  // What Ref::status() says from now on: when and why, also as a ReferenceError.
   absl::Status why;
 };
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "dgc/core/check.h"
+#include "dgc/core/client_key.h"
 #include "dgc/rpc/convert.h"
 #include "dgc/runtime/call_counts.h"
-#include "dgc/runtime/client_key.h"
 #include "dgc/runtime/engine.h"
 #include "dgc/runtime/entropy.h"
 #include "dgc/runtime/grpc_transport.h"

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "dgc/core/ids.h"
 #include "dgc/core/time.h"
+#include "dgc/rpc/status.h"
 #include "dgc/runtime/call_context.h"
 #include "dgc/runtime/options.h"
 #include "dgc/runtime/ref.h"
@@ -50,7 +51,7 @@ class Holder {
   // once: to hold it twice, copy the Ref.  Refused (see Ref::status):
   //   INVALID_ARGUMENT     malformed, also when empty;
   //   FAILED_PRECONDITION  an own object of an earlier run of this process;
-  //   NOT_FOUND            an own object that is gone: when and why;
+  //   NOT_FOUND            an own object that is gone: when and why (also ReferenceErrorOf);
   //   RESOURCE_EXHAUSTED   imports_max, peers_max or types_max.
   Ref Import(const v1::Ref& ref);
 

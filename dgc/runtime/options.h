@@ -52,7 +52,8 @@ struct Options {
   Duration goodbye_timeout = std::chrono::seconds(2);
 
   // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.
-  // Null: insecure.  (An owner's server credentials are given to its grpc::ServerBuilder as usual.)
+  // Null: insecure.  (An owner's server credentials are given to its grpc::ServerBuilder as usual;
+  // if they ask for client certificates, client ids are bound to the identities in these.)
   std::shared_ptr<grpc::ChannelCredentials> channel_credentials = {};
 };
 

@@ -6,12 +6,14 @@
 #include <system_error>
 #include <utility>
 
+#include "dgc/core/client_key.h"
 #include "dgc/rpc/admin_service.h"
 #include "dgc/rpc/collector_service.h"
 #include "dgc/rpc/convert.h"
 #include "dgc/rpc/receiver.h"
 #include "dgc/runtime/call_counts.h"
 #include "dgc/runtime/engine.h"
+#include "dgc/runtime/entropy.h"
 
 namespace dgc {
 namespace {
@@ -57,9 +59,9 @@ ClientId CallerOf(const grpc::ServerContextBase& context) {
 }
 
 struct Owner::Inbox final : Receiver {
-  explicit Inbox(Engine* engine, CallObserver* observer)
+  Inbox(Engine* engine, ClientKeys keys, CallObserver* observer)
       : engine(engine),
-        service(this, observer),
+        service(this, keys, observer),
         admin_service([engine](ReapingMode mode) { return engine->SetReaping(mode); }) {}
   Response Received(const Request& request) override { return engine->Received(request); }
 
@@ -70,6 +72,12 @@ struct Owner::Inbox final : Receiver {
 
 namespace {
 
+// Not those of the holder in this process: each secret has one purpose.
+ClientKeys MakeKeys() {
+  Entropy random;
+  return ClientKeys(&random);
+}
+
 ClientId CallerOf(const grpc::ServerContextBase* context) {
   return context == nullptr ? ClientId{} : dgc::CallerOf(*context);
 }
@@ -78,7 +86,7 @@ ClientId CallerOf(const grpc::ServerContextBase* context) {
 
 Owner::Owner(Options options)
     : Holder(std::move(options), /*hosts=*/true),
-      inbox_(std::make_unique<Inbox>(&engine(), calls())) {}
+      inbox_(std::make_unique<Inbox>(&engine(), MakeKeys(), calls())) {}
 
 Owner::~Owner() { Shutdown(); }
 

@@ -94,6 +94,8 @@ class Owner : public Holder {
   //   INVALID_ARGUMENT     malformed, or it was exported as another C++ type than exactly T;
   //   FAILED_PRECONDITION  an object of an earlier run, or of another owner;
   //   NOT_FOUND            never existed, reclaimed or unexported: which, when, why.
+  // The last two carry a ReferenceError (not so for another owner's object), and ToGrpc hands it on
+  // to the caller.
   template <typename T>
   absl::StatusOr<std::shared_ptr<T>> Find(const v1::Ref& ref) const {
     return Cast<T>(FindAny(ref, typeid(T)));
@@ -163,7 +165,8 @@ class Owner : public Holder {
   const std::unique_ptr<Inbox> inbox_;
 };
 
-// Who a call names as its holder; invalid if nobody, or if malformed.
+// Who a call names as its holder; invalid if nobody, or if malformed.  Taken on trust: good for
+// quotas and logs, not for permissions.
 ClientId CallerOf(const grpc::ServerContextBase& context);
 
 }  // namespace dgc

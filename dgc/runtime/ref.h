@@ -30,6 +30,7 @@
 #include "absl/status/status.h"
 #include "dgc/core/ids.h"
 #include "dgc/core/ref.h"
+#include "dgc/core/reference_error.h"
 #include "dgc/core/time.h"
 
 namespace dgc {
@@ -68,9 +69,11 @@ class Ref {
   // OK, or:
   //   NOT_FOUND            the object never existed, was reclaimed or unexported: which, when, why;
   //   FAILED_PRECONDITION  the owner has restarted, or the Ref is empty;
+  //   PERMISSION_DENIED    the owner takes this process for an impostor (ClientKey);
   //   CANCELLED            the Owner or Holder it came from was shut down;
   //   or whatever refused it (INVALID_ARGUMENT, RESOURCE_EXHAUSTED ...).
-  // Does not ask the owner: OK means "not known to be lost".
+  // The first three, but for the empty Ref, as a value: ReferenceErrorOf(status()).  Does not ask
+  // the owner: OK means "not known to be lost".
   absl::Status status() const;
 
   // Whether the object is known to be kept, without asking: for an own one always, for a remote

@@ -4,7 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "dgc/rpc/status.h"
 
 namespace object_host {
@@ -24,7 +26,10 @@ grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const abs
 // The same error, with where in the request it arose.
 absl::Status At(const absl::Status& status, const std::string& where) {
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat(where, ": ", status.message()));
+  absl::Status placed(status.code(), absl::StrCat(where, ": ", status.message()));
+  status.ForEachPayload(
+      [&](absl::string_view type, const absl::Cord& payload) { placed.SetPayload(type, payload); });
+  return placed;
 }
 
 absl::Status CheckName(const std::string& name) {

@@ -455,19 +455,5 @@ TEST_F(ProcessTest, RefusalsAreCounted) {
   EXPECT_EQ(process_->counters().refusals, 1u);
 }
 
-TEST(ExplainTest, NamesEveryReason) {
-  EXPECT_THAT(Explain({.reason = FailureReason::kUnknown}), HasSubstr("never existed"));
-  EXPECT_THAT(Explain({.reason = FailureReason::kStale}), HasSubstr("overtaken"));
-  EXPECT_THAT(Explain({.reason = FailureReason::kReclaimed,
-                       .reclaim_reason = ReclaimReason::kLapse,
-                       .reclaimed_ago = seconds(3)}),
-              "the object was reclaimed 3000 ms ago: the lease of its last holder lapsed");
-  for (uint8_t reason = 0; reason < kReclaimReasons; ++reason) {
-    EXPECT_THAT(
-        Explain({.reason = FailureReason::kReclaimed, .reclaim_reason = ReclaimReason{reason}}),
-        HasSubstr("reclaimed 0 ms ago: "));
-  }
-}
-
 }  // namespace
 }  // namespace dgc

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dgc/rpc/status.h"
+#include "dgc/v1/reference_error.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
@@ -229,6 +230,47 @@ TEST(StatusTest, CodesAreTheSameNumbers) {
   const grpc::Status status = ToGrpc(absl::NotFoundError("gone"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(FromGrpc(status), absl::NotFoundError("gone"));
+}
+
+TEST(StatusTest, ReferenceErrorSurvivesTheWire) {
+  for (int cause = 1; cause < static_cast<int>(kLossCauses); ++cause) {
+    ReferenceError error{.cause = static_cast<LossCause>(cause)};
+    if (error.cause == LossCause::kReclaimed || error.cause == LossCause::kUnexported) {
+      error.reclaim_reason = ReclaimReason::kUnexport;
+      error.reclaimed_ago = std::chrono::milliseconds(1500);
+    }
+    const absl::Status status = ToStatus(error);
+    EXPECT_EQ(ReferenceErrorOf(ToGrpc(status)), error);
+    EXPECT_EQ(FromGrpc(ToGrpc(status)), status) << "payload included";
+  }
+}
+
+grpc::Status WithDetails(const v1::Status& whole) {
+  return {grpc::StatusCode::NOT_FOUND, "gone", whole.SerializeAsString()};
+}
+
+TEST(StatusTest, DetailsThatAreNotOursOrMalformedAreNone) {
+  EXPECT_EQ(ReferenceErrorOf(grpc::Status::OK), std::nullopt);
+  EXPECT_EQ(ReferenceErrorOf({grpc::StatusCode::NOT_FOUND, "gone", "\xff\xff"}), std::nullopt);
+  v1::ReferenceError good;
+  good.set_cause(v1::LOSS_CAUSE_UNKNOWN);
+  std::vector<v1::ReferenceError> bad(4, good);
+  bad[0].clear_cause();
+  bad[1].set_cause(static_cast<v1::LossCause>(99));
+  bad[2].set_cause(static_cast<v1::LossCause>(-1));
+  bad[3].mutable_reclaimed_ago()->set_seconds(-1);
+  v1::Status whole;
+  whole.add_details()->PackFrom(v1::ClientId());
+  for (const v1::ReferenceError& each : bad) {
+    whole.add_details()->PackFrom(each);
+    EXPECT_EQ(ReferenceErrorOf(WithDetails(whole)), std::nullopt) << each.DebugString();
+    EXPECT_EQ(FromGrpc(WithDetails(whole)), absl::NotFoundError("gone"));
+  }
+  whole.mutable_details(0)->set_value("\xff\xff");
+
+  whole.add_details()->PackFrom(good);
+  EXPECT_EQ(ReferenceErrorOf(WithDetails(whole)), ReferenceError{.cause = LossCause::kUnknown})
+      << "others beside it are no hindrance";
 }
 
 }  // namespace

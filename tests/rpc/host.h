@@ -137,16 +137,22 @@ class Application final : public objects::v1::ObjectService::CallbackService {
   std::map<std::string, Ref> bound_ ABSL_GUARDED_BY(mutex_);
 };
 
+// How a Host answers, and how its own stubs call it.
+struct Security {
+  std::shared_ptr<grpc::ServerCredentials> server = grpc::InsecureServerCredentials();
+  std::shared_ptr<grpc::ChannelCredentials> channel = grpc::InsecureChannelCredentials();
+};
+
 class Host {
  public:
-  explicit Host(const std::string& name, LeaseOptions lease = {})
+  explicit Host(const std::string& name, LeaseOptions lease = {}, const Security& security = {})
       : owner(MakeOptions(Address(name), lease)), application_(&owner, &gone) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(Address(name), grpc::InsecureServerCredentials());
+    builder.AddListeningPort(Address(name), security.server);
     builder.RegisterService(owner.service());
     builder.RegisterService(&application_);
     server_ = builder.BuildAndStart();
-    channel = grpc::CreateChannel(Address(name), grpc::InsecureChannelCredentials());
+    channel = grpc::CreateChannel(Address(name), security.channel);
     objects = objects::v1::ObjectService::NewStub(channel);
     collector = v1::CollectorService::NewStub(channel);
   }

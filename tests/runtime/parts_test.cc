@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
+#include "dgc/core/client_key.h"
 #include "dgc/runtime/alarm.h"
-#include "dgc/runtime/client_key.h"
 #include "dgc/runtime/clock.h"
 #include "dgc/runtime/entropy.h"
 #include "dgc/runtime/histogram.h"
@@ -85,6 +85,19 @@ TEST(ClientKeyTest, KeyIsTheSameForOneRunOfOneOwnerAndDifferentForAnyOther) {
   EXPECT_NE(keys.For("owner:1", Incarnation{8}), key);
   EXPECT_NE(keys.For("owner:2", Incarnation{7}), key);
   EXPECT_NE(others.For("owner:1", Incarnation{7}), key);
+}
+
+TEST(ClientKeyTest, BoundKeyIsTheSameForOneKeyOfOnePeerAndDifferentForAnyOther) {
+  Entropy random;
+  const ClientKeys keys(&random);
+  const ClientKeys others(&random);
+  const ClientKey bound = keys.BoundTo("alice", {1, 2});
+
+  EXPECT_EQ(keys.BoundTo("alice", {1, 2}), bound);
+  EXPECT_NE(keys.BoundTo("mallory", {1, 2}), bound);
+  EXPECT_NE(keys.BoundTo("alice", {1, 3}), bound);
+  EXPECT_NE(keys.BoundTo("alice", {2, 1}), bound);
+  EXPECT_NE(others.BoundTo("alice", {1, 2}), bound);
 }
 
 TEST(EntropyTest, NumbersDoNotRepeatAcrossBlocks) {

@@ -325,6 +325,23 @@ TEST_F(ObjectServiceTest, ADeletedObjectIsGoneWhoeverHoldsIt) {
   EXPECT_EQ(TryDelete(Wire(object)).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(ObjectServiceTest, AnErrorSaysWhereAndWhyAlsoToAProgram) {
+  const dgc::Ref object = Create("a");
+  ASSERT_TRUE(TryDelete(Wire(object)).ok());
+  objects::v1::CreateRequest request;
+  request.add_objects();
+  *request.add_objects()->add_edges() = Wire(object);
+  objects::v1::CreateResponse response;
+
+  for (const grpc::Status& status : {TryRead(Wire(object)), TryCreate(request, &response)}) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+    const auto error = dgc::ReferenceErrorOf(status);
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->cause, dgc::LossCause::kUnexported);
+  }
+  EXPECT_THAT(TryCreate(request, &response).error_message(), HasSubstr("objects[1]: edges[0]: "));
+}
+
 TEST_F(ObjectServiceTest, AnEdgeToAnotherHostKeepsItsTargetAlive) {
   TestHost other({});
   const auto stub = objects::v1::ObjectService::NewStub(

@@ -18,19 +18,6 @@ constexpr size_t kCompactMin = 1024;
 // A session that has had its turn is not looked at again sooner.
 constexpr Duration kPumpInterval = std::chrono::microseconds(100);
 
-LossCause CauseOf(FailureReason reason) {
-  switch (reason) {
-    case FailureReason::kReclaimed:
-      return LossCause::kReclaimed;
-    case FailureReason::kUnexported:
-      return LossCause::kUnexported;
-    case FailureReason::kUnknown:
-    case FailureReason::kStale:
-      break;
-  }
-  return LossCause::kUnknown;
-}
-
 }  // namespace
 
 LeaseHolder::LeaseHolder(const LeaseOptions& options, const Strategy::Context& context)

@@ -265,7 +265,7 @@ Response LeaseOwner::Received(const Request& request, TimePoint now) {
         if (Impostor(typed.client, typed.key)) {
           ++context_.counters->impostors;
           return Refuse(Refusal::Code::kPermissionDenied,
-                        "the client id is bound to another key than the request's");
+                        "the client id is bound to another key or peer than the request's");
         }
         return On(typed, now);
       },

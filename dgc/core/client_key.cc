@@ -1,4 +1,4 @@
-#include "dgc/runtime/client_key.h"
+#include "dgc/core/client_key.h"
 
 #include <bit>
 #include <string>
@@ -39,6 +39,10 @@ uint64_t LittleEndian(std::string_view bytes) {
   return word;
 }
 
+void AppendLittleEndian(uint64_t word, std::string* text) {
+  for (int shift = 0; shift < 64; shift += 8) text->push_back(static_cast<char>(word >> shift));
+}
+
 }  // namespace
 
 uint64_t SipHash24(uint64_t k0, uint64_t k1, std::string_view bytes) {
@@ -56,12 +60,22 @@ uint64_t SipHash24(uint64_t k0, uint64_t k1, std::string_view bytes) {
 ClientKeys::ClientKeys(Random* random)
     : high_{random->Next(), random->Next()}, low_{random->Next(), random->Next()} {}
 
+ClientKey ClientKeys::Hash(std::string_view text) const {
+  return {SipHash24(high_.k0, high_.k1, text), SipHash24(low_.k0, low_.k1, text)};
+}
+
+// The words come last and are of fixed size, so that no two pairs make the same text.
 ClientKey ClientKeys::For(std::string_view owner, Incarnation incarnation) const {
   std::string text(owner);
-  for (int shift = 0; shift < 64; shift += 8) {
-    text.push_back(static_cast<char>(Raw(incarnation) >> shift));
-  }
-  return {SipHash24(high_.k0, high_.k1, text), SipHash24(low_.k0, low_.k1, text)};
+  AppendLittleEndian(Raw(incarnation), &text);
+  return Hash(text);
+}
+
+ClientKey ClientKeys::BoundTo(std::string_view peer, const ClientKey& key) const {
+  std::string text(peer);
+  AppendLittleEndian(key.high, &text);
+  AppendLittleEndian(key.low, &text);
+  return Hash(text);
 }
 
 }  // namespace dgc
