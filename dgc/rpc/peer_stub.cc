@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "dgc/core/check.h"
 #include "dgc/rpc/convert.h"
 #include "dgc/rpc/status.h"
 
@@ -66,9 +67,9 @@ size_t RowsOf(const CoreRequest& request) {
 template <typename CoreRequest>
 class TypedCall final : public PeerStub::Call {
  public:
-  TypedCall(std::shared_ptr<v1::CollectorService::Stub> stub, const CoreRequest& request,
-            Duration timeout, PeerStub::Done done)
-      : stub_(std::move(stub)), rows_(RowsOf(request)), done_(std::move(done)) {
+  TypedCall(std::shared_ptr<grpc::Channel> channel, v1::CollectorService::Stub* stub,
+            const CoreRequest& request, Duration timeout, PeerStub::Done done)
+      : channel_(std::move(channel)), stub_(stub), rows_(RowsOf(request)), done_(std::move(done)) {
     ToProto(request, &request_);
     context_.set_deadline(MonotonicDeadline(timeout));
   }
@@ -98,7 +99,8 @@ class TypedCall final : public PeerStub::Call {
     }
   }
 
-  const std::shared_ptr<v1::CollectorService::Stub> stub_;
+  const std::shared_ptr<grpc::Channel> channel_;  // Keeps its PeerStub from being idle.
+  v1::CollectorService::Stub* const stub_;
   const size_t rows_;
   const PeerStub::Done done_;
   typename Rpc<CoreRequest>::ProtoRequest request_;
@@ -107,14 +109,19 @@ class TypedCall final : public PeerStub::Call {
 
 }  // namespace
 
-PeerStub::PeerStub(const std::shared_ptr<grpc::ChannelInterface>& channel)
-    : stub_(v1::CollectorService::NewStub(channel)) {}
+PeerStub::PeerStub(std::shared_ptr<grpc::Channel> channel)
+    : channel_(std::move(channel)),
+      stub_(v1::CollectorService::NewStub(channel_)),
+      idle_uses_(channel_.use_count()) {}
+
+PeerStub::~PeerStub() { DGC_CHECK(idle()); }
 
 std::shared_ptr<PeerStub::Call> PeerStub::Prepare(const Request& request, Duration timeout,
                                                   Done done) {
   return std::visit(
       [&]<typename CoreRequest>(const CoreRequest& core) -> std::shared_ptr<Call> {
-        return std::make_shared<TypedCall<CoreRequest>>(stub_, core, timeout, std::move(done));
+        return std::make_shared<TypedCall<CoreRequest>>(channel_, stub_.get(), core, timeout,
+                                                        std::move(done));
       },
       request);
 }

@@ -4,6 +4,10 @@
 // error of the transport, a status or a malformed answer become a Refusal.  Decides nothing;
 // retries nothing.
 //
+// It is the last to let go of its channel, and must not do so on a gRPC thread: with a process's
+// last channel gRPC (1.51) ends the threads that run callbacks, and one that ends itself goes on
+// with freed memory.  So whoever has one destroys it on a thread of its own, once it is idle().
+//
 // Thread-safe.
 #pragma once
 
@@ -26,8 +30,7 @@ class PeerStub {
   class Call {
    public:
     virtual ~Call() = default;
-    // Sends it, once.  `self` is this very call: it, and the channel, are kept until `done` has
-    // returned.
+    // Sends it, once.  `self` is this very call; it is kept until `done` has returned.
     virtual void Start(std::shared_ptr<Call> self) = 0;
     // Ends it early; it is answered all the same, soon.
     void Cancel() { context_.TryCancel(); }
@@ -39,13 +42,20 @@ class PeerStub {
   using Done =
       std::function<void(const Response& response, grpc::StatusCode code, MessageBytes bytes)>;
 
-  explicit PeerStub(const std::shared_ptr<grpc::ChannelInterface>& channel);
+  explicit PeerStub(std::shared_ptr<grpc::Channel> channel);
+  // REQUIRES: idle().
+  ~PeerStub();
 
   // A call ready to be started; nothing happens before.
   std::shared_ptr<Call> Prepare(const Request& request, Duration timeout, Done done);
 
+  // Whether no call of it is left.  Soon after the last `done` has returned.
+  bool idle() const { return channel_.use_count() == idle_uses_; }
+
  private:
-  const std::shared_ptr<v1::CollectorService::Stub> stub_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::CollectorService::Stub> stub_;
+  const long idle_uses_;  // ours and the stub's
 };
 
 }  // namespace dgc

@@ -40,13 +40,13 @@ GrpcTransport::~GrpcTransport() {
 
 void GrpcTransport::Start(Answered answered) { answered_ = std::move(answered); }
 
-std::shared_ptr<PeerStub> GrpcTransport::StubFor(const std::string& owner) {
+PeerStub* GrpcTransport::StubFor(const std::string& owner) {
   Line& line = lines_[owner];
   if (line.stub == nullptr) {
     line.stub =
-        std::make_shared<PeerStub>(grpc::CreateCustomChannel(owner, credentials_, Arguments()));
+        std::make_unique<PeerStub>(grpc::CreateCustomChannel(owner, credentials_, Arguments()));
   }
-  return line.stub;
+  return line.stub.get();
 }
 
 void GrpcTransport::Send(Outgoing outgoing) {
@@ -55,12 +55,12 @@ void GrpcTransport::Send(Outgoing outgoing) {
     const MutexLock lock(&mutex_);
     if (shut_down_) return;  // Nobody listens any more.
     const uint64_t id = next_id_++;
-    const std::shared_ptr<PeerStub> stub = StubFor(outgoing.owner);
+    PeerStub* const stub = StubFor(outgoing.owner);
     const auto begun = std::chrono::steady_clock::now();
     call = stub->Prepare(
         outgoing.request, outgoing.timeout,
-        [this, id, begun, stub = stub.get(), owner = std::move(outgoing.owner),
-         peer = outgoing.peer, number = outgoing.call, method = MethodOf(outgoing.request)](
+        [this, id, begun, stub, owner = std::move(outgoing.owner), peer = outgoing.peer,
+         number = outgoing.call, method = MethodOf(outgoing.request)](
             const Response& response, grpc::StatusCode code, MessageBytes bytes) {
           NoteOutcome(owner, stub, code);
           if (observer_ != nullptr) {
@@ -76,15 +76,14 @@ void GrpcTransport::Send(Outgoing outgoing) {
 
 void GrpcTransport::NoteOutcome(const std::string& owner, const PeerStub* stub,
                                 grpc::StatusCode code) {
-  std::shared_ptr<PeerStub> given_up;  // Let go without the lock.
   const MutexLock lock(&mutex_);
   const auto it = lines_.find(owner);
   if (it == lines_.end() || it->second.stub.get() != stub) return;
   Line& line = it->second;
   line.timeouts = code == grpc::StatusCode::DEADLINE_EXCEEDED ? line.timeouts + 1 : 0;
   if (line.timeouts >= kTimeoutsMax) {
-    given_up = std::move(line.stub);
-    line = Line{};
+    retired_.push_back(std::move(line.stub));
+    lines_.erase(it);
   }
 }
 
@@ -96,18 +95,29 @@ void GrpcTransport::Finished(uint64_t id) {
 
 size_t GrpcTransport::channels() const {
   const MutexLock lock(&mutex_);
-  return lines_.size();
+  return lines_.size() + retired_.size();
+}
+
+std::vector<std::unique_ptr<PeerStub>> GrpcTransport::TakeIdle() {
+  std::vector<std::unique_ptr<PeerStub>> idle;
+  std::erase_if(retired_, [&idle](std::unique_ptr<PeerStub>& stub) {
+    if (!stub->idle()) return false;
+    idle.push_back(std::move(stub));
+    return true;
+  });
+  return idle;
 }
 
 void GrpcTransport::Retain(const absl::flat_hash_set<std::string>& owners) {
-  std::vector<std::shared_ptr<PeerStub>> freed;  // Without the lock.
+  std::vector<std::unique_ptr<PeerStub>> freed;  // Without the lock.
   const MutexLock lock(&mutex_);
   for (auto it = lines_.begin(); it != lines_.end();) {
     const auto line = it++;
     if (owners.contains(line->first)) continue;
-    freed.push_back(std::move(line->second.stub));
+    retired_.push_back(std::move(line->second.stub));
     lines_.erase(line);
   }
+  freed = TakeIdle();
 }
 
 void GrpcTransport::Shutdown() {
@@ -119,16 +129,21 @@ void GrpcTransport::Shutdown() {
   }
   for (const auto& call : calls) call->Cancel();
   calls.clear();
-  absl::flat_hash_map<std::string, Line> lines;
-  for (;;) {
+  for (bool done = false; !done;) {
+    bool answered = false;
     {
+      std::vector<std::unique_ptr<PeerStub>> freed;  // Without the lock.
       const MutexLock lock(&mutex_);
-      if (calls_.empty()) {
-        std::swap(lines, lines_);
-        return;
+      answered = calls_.empty();
+      if (answered) {
+        for (auto& [owner, line] : lines_) retired_.push_back(std::move(line.stub));
+        lines_.clear();
+        freed = TakeIdle();
+        done = retired_.empty();
       }
     }
-    idle_.WaitFor(std::chrono::seconds(1));
+    // What has just been answered is idle in a moment.
+    if (!done) idle_.WaitFor(answered ? std::chrono::milliseconds(1) : std::chrono::seconds(1));
   }
 }
 

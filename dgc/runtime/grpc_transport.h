@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -39,11 +40,13 @@ class GrpcTransport final : public Transport {
  private:
   // To one owner.
   struct Line {
-    std::shared_ptr<PeerStub> stub;
+    std::unique_ptr<PeerStub> stub;
     uint32_t timeouts = 0;  // in a row
   };
 
-  std::shared_ptr<PeerStub> StubFor(const std::string& owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PeerStub* StubFor(const std::string& owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of retired_ that may be destroyed, by this thread and without the lock.
+  std::vector<std::unique_ptr<PeerStub>> TakeIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteOutcome(const std::string& owner, const PeerStub* stub, grpc::StatusCode code);
   // Forgets the call; the last one lets Shutdown go on.
   void Finished(uint64_t id);
@@ -56,6 +59,8 @@ class GrpcTransport final : public Transport {
   mutable Mutex mutex_;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<std::string, Line> lines_ ABSL_GUARDED_BY(mutex_);
+  // No longer used, and perhaps not idle yet.
+  std::vector<std::unique_ptr<PeerStub>> retired_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, std::shared_ptr<PeerStub::Call>> calls_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   Alarm idle_;
