@@ -1,5 +1,6 @@
 // Both halves of the lease strategy, talking to each other over a perfect or a cut network.
 #include <algorithm>
+#include <variant>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -89,6 +90,79 @@ TEST_F(LeaseHolderTest, ARefThatComesBackWhileItsCleanIsOnTheWayIsKept) {
   alice_.Import(again);
   cluster_.Sleep(seconds(30));
   EXPECT_TRUE(owner_.Live(again));
+}
+
+TEST_F(LeaseHolderTest, ARefThatComesBackBeforeItsCleanLeavesNeedsNone) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  alice_.Drop(handle);
+  alice_.Import(owner_.Share(object));
+  alice_.now += milliseconds(2);
+  alice_.Run();
+  EXPECT_TRUE(std::none_of(alice_.sends.begin(), alice_.sends.end(), [](const Send& send) {
+    return std::holds_alternative<CleanRequest>(send.request);
+  }));
+}
+
+// The first Dirty names no copy, so the token of the second is free to be taken for its own.
+TEST_F(LeaseHolderTest, AnAnswerToAnEarlierDirtyLeavesTheTokenOfTheCopyThatCameSince) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.process.Describe(object));
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);  // The Dirty is on its way.
+  alice_.Drop(handle);
+  const WireRef again = owner_.Share(object);
+  owner_.Drop(object);
+  alice_.Import(again);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_TRUE(owner_.Live(again));
+}
+
+TEST_F(LeaseHolderTest, ATokenWhoseRequestFailedIsNamedAgain) {
+  const Target object = owner_.Export();
+  alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  alice_.Import(owner_.Share(object));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(milliseconds(500));
+  cluster_.Heal("host:1");
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+}
+
+TEST_F(LeaseHolderTest, WhatTheOwnerCallsStaleIsNumberedAnew) {
+  HeldBy(alice_);
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  const Send first = alice_.sends[0];
+  DirtyResponse stale{.granted_term = seconds(10)};
+  stale.failures.push_back({.reason = FailureReason::kStale});
+  alice_.process.Answered(first.peer, first.call, stale, alice_.now);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 2u);
+  const auto& second = std::get<DirtyRequest>(alice_.sends[1].request);
+  EXPECT_GT(second.sequence, std::get<DirtyRequest>(first.request).sequence);
+  EXPECT_EQ(second.rows.size(), 1u);
+  EXPECT_TRUE(alice_.lost.empty());
+}
+
+// Only a renewal compares what the two sides know.
+TEST_F(LeaseHolderTest, AHolderThatIsAlwaysBusyRenewsAllTheSame) {
+  HeldBy(alice_);
+  size_t renewals = 0;
+  for (int i = 0; i < 10; ++i) {
+    HeldBy(alice_);
+    alice_.now += seconds(1);
+    alice_.Run();
+    for (const Send& send : alice_.sends) {
+      if (std::holds_alternative<RenewRequest>(send.request)) ++renewals;
+    }
+    cluster_.Settle();
+  }
+  EXPECT_GE(renewals, 2u);
 }
 
 TEST_F(LeaseHolderTest, AHandOnIsSafeThoughTheSenderExitsAtOnce) {
