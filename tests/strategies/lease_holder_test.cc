@@ -1,5 +1,6 @@
 // Both halves of the lease strategy, talking to each other over a perfect or a cut network.
 #include <algorithm>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -317,6 +318,24 @@ TEST_F(LeaseHolderTest, TheSenderHearsOfAHandOnThatNobodyTookUp) {
   ASSERT_EQ(alice_.hand_ons_expired.size(), 1u);
   EXPECT_EQ(alice_.hand_ons_expired[0].id, copy.id);
   EXPECT_EQ(alice_.hand_ons_expired[0].transit, copy.transit);
+}
+
+// Campaign, seed 184.
+TEST_F(LeaseHolderTest, AHandOnIsReportedOnceThoughTheSessionWasClosedSince) {
+  LeaseOptions lease = TestLease();
+  lease.linger = seconds(1);
+  Node carol(3, "", lease);
+  Cluster cluster({&owner_, &carol});
+  const Target handle = HeldBy(carol);
+  cluster.Sleep(seconds(1));
+  carol.Share(handle);
+  while (carol.hand_ons_expired.empty()) cluster.Sleep(milliseconds(50));
+  carol.Drop(handle);
+  cluster.Sleep(seconds(3));
+  EXPECT_EQ(carol.process.imports().peers(), 0u) << "closed";
+  HeldBy(carol);
+  cluster.Sleep(seconds(5));
+  EXPECT_EQ(carol.hand_ons_expired.size(), 1u);
 }
 
 TEST_F(LeaseHolderTest, AHandOnThatWasTakenUpIsNotReported) {
