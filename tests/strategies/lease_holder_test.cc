@@ -270,6 +270,28 @@ TEST_F(LeaseHolderTest, AHolderThatIsAlwaysBusyFindsOutTooWhatItHasLost) {
   }));
 }
 
+// Campaign, seed 1535.
+TEST_F(LeaseHolderTest, ALateDirtyThatBeginsANewLeaseDoesNotPassForTheOldOne) {
+  const Target handle = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  alice_.Import(owner_.Share(owner_.Export()));
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  const Send late = std::exchange(alice_.sends, {})[0];
+  alice_.process.Answered(late.peer, late.call, Refusal{Refusal::Code::kUnknownOutcome, ""},
+                          alice_.now);
+  cluster_.Cut("host:1");
+  cluster_.Sleep(seconds(20));
+  owner_.process.Received(late.request, owner_.now);
+  cluster_.Heal("host:1");
+  for (int i = 0; i < 40; ++i) {
+    cluster_.Sleep(milliseconds(50));
+    EXPECT_FALSE(alice_.process.Assured(handle, alice_.now));
+  }
+  EXPECT_EQ(alice_.lost.size(), 1u);
+}
+
 TEST_F(LeaseHolderTest, ARefusedHandOnDoesNotHoldUpTheRest) {
   const Target handle = HeldBy(alice_);
   cluster_.Sleep(seconds(1));
