@@ -338,6 +338,19 @@ TEST_F(LeaseOwnerTest, ADeclarationThatComesAfterTheReceiversDirtyIsVoid) {
   EXPECT_EQ(owner_.process.sizes().named, 0u) << "forgotten in time";
 }
 
+// Campaign, seed 676.
+TEST_F(LeaseOwnerTest, AHandOnThatCameHomeIsRememberedForTheWholeTransitTerm) {
+  WireRef ref = owner_.Share(owner_.Export());
+  ref.transit = TransitToken{kHolderTokenBit | 5};
+  owner_.Run();
+  owner_.Pause(milliseconds(900));
+  owner_.Import(ref);
+  owner_.Sleep(seconds(10) - milliseconds(1));
+  EXPECT_EQ(owner_.process.sizes().named, 1u);
+  owner_.Sleep(milliseconds(1));
+  EXPECT_EQ(owner_.process.sizes().named, 0u);
+}
+
 TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {
   const ObjectId id = Listed(kAlice, 1);
   const TransitToken token{kHolderTokenBit | 5};
