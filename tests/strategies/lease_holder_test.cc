@@ -360,6 +360,20 @@ TEST_F(LeaseHolderTest, AHandOnIsReportedOnceThoughTheSessionWasClosedSince) {
   EXPECT_EQ(carol.hand_ons_expired.size(), 1u);
 }
 
+TEST_F(LeaseHolderTest, ANoticeThatAnOwnerRepeatsIsReportedOnce) {
+  for (int i = 0; i < 2; ++i) {
+    HeldBy(alice_);
+    alice_.now += milliseconds(10);
+    alice_.Run();
+    ASSERT_EQ(alice_.sends.size(), 1u);
+    const Send dirty = std::exchange(alice_.sends, {})[0];
+    const DirtyResponse response{.granted_term = seconds(10), .notices = {{1, {2, 3}, {}}}};
+    alice_.process.Answered(dirty.peer, dirty.call, response, alice_.now);
+    alice_.Run();
+  }
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+}
+
 TEST_F(LeaseHolderTest, AHandOnThatWasTakenUpIsNotReported) {
   const Target handle = HeldBy(alice_);
   cluster_.Sleep(seconds(1));
