@@ -361,6 +361,7 @@ void Oracle::CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNu
                       " had come before"));
   }
   said.listed = std::max(said.listed, sequence);
+  said.lapses = LeaseOf(client, At(object).owner).lapses;
 }
 
 void Oracle::Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial) {

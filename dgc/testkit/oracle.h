@@ -232,6 +232,7 @@ class Oracle {
     // As the owner last reported.
     enum class Standing : uint8_t { kNone, kKnown, kLimbo };
     Standing standing = Standing::kNone;
+    uint32_t lapses = 0;  // reported
     bool known = false;
     Duration accepted_at{};
     Duration term{};
@@ -248,6 +249,7 @@ class Oracle {
     SequenceNumber cleaned{};
     Duration cleaned_at{};
     SequenceNumber listed{};
+    uint32_t lapses = 0;  // Lease::lapses when it was listed
   };
   static constexpr uint32_t kNone = 0xffffffff;
 

@@ -55,11 +55,9 @@ void Oracle::CheckAssured(ShadowProcess holder, ShadowObject object) {
   if (At(owner).ended || At(object).unexported) return;
   const Lease& lease = LeaseOf(holder, owner);
   const Said& said = said_[{Raw(holder), Raw(object)}];
-  if (At(object).exists && said.listed > said.cleaned && LeaseRuns(lease, owner)) {
-    // Or an earlier possession of it, which a hand-on still being declared has kept listed.
-    for (uint32_t i = HoldOf(holder, object); i != kNone; i = holds_[i].previous) {
-      if (holds_[i].listed && holds_[i].epoch == lease.epoch) return;
-    }
+  if (At(object).exists && said.listed > said.cleaned && said.lapses == lease.lapses &&
+      LeaseRuns(lease, owner)) {
+    return;
   }
   Fail(absl::StrCat("UNSAFE: ", Describe(holder), " calls ", Describe(object),
                     " assured, although ",
@@ -107,6 +105,7 @@ void Oracle::Happened(ShadowProcess process, const Transition& transition) {
       require(!LeaseRuns(lease, process), "a lease lapsed before its time");
       require(!At(process).braking, "a lease lapsed though the brake grips");
       lease.standing = Standing::kNone;
+      ++lease.lapses;
       break;
     case Kind::kGoodbye:
       require(before != Standing::kNone, "a client left that was not there");
