@@ -69,21 +69,23 @@ enum class WorkloadKind : uint8_t {
 inline constexpr int kWorkloadKinds = 9;
 
 enum class NemesisKind : uint8_t {
-  kLoss,          // messages are lost
-  kDuplication,   // messages arrive twice
-  kStragglers,    // some arrive when nobody waits any more; much reordering
-  kPartition,     // a group is cut off from the rest, for less or more than the term
-  kOneWay,        // one direction only
-  kFlapping,      // links go up and down, faster than the term
-  kClogs,         // links stop one by one and go on in another order
-  kCrashes,       // processes are killed and come back, or come back late
-  kGoodbyes,      // processes leave in an orderly way and come back
-  kRestartStorm,  // all hosts but one are killed at about the same time
-  kPauses,        // processes stand still, for less or more than the term
-  kLag,           // timers late, requests wait in the process
-  kUnavailable,   // owners answer UNAVAILABLE
+  kLoss,            // messages are lost
+  kDuplication,     // messages arrive twice
+  kStragglers,      // some arrive when nobody waits any more; much reordering
+  kPartition,       // a group is cut off from the rest, for less or more than the term
+  kOneWay,          // one direction only
+  kFlapping,        // links go up and down, faster than the term
+  kClogs,           // links stop one by one and go on in another order
+  kCrashes,         // processes are killed and come back, or come back late
+  kGoodbyes,        // processes leave in an orderly way and come back
+  kRestartStorm,    // all hosts but one are killed at about the same time
+  kPauses,          // processes stand still, for less or more than the term
+  kLag,             // timers late, requests wait in the process
+  kUnavailable,     // owners answer UNAVAILABLE
+  kSlowFinalizers,  // nothing is reclaimed, for up to several terms
+  kMassLapse,       // all hosts but one fall silent at once: what the brake is for
+  kOperator,        // somebody holds and releases reaping
 };
-inline constexpr int kNemesisKinds = 13;
 
 std::unique_ptr<Activity> MakeWorkload(WorkloadKind kind);
 std::unique_ptr<Activity> MakeNemesis(NemesisKind kind);

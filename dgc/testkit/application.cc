@@ -430,6 +430,29 @@ void Cluster::CheckTables() {
   oracle_.CheckAllTold();
 }
 
+void Cluster::CheckAssured(const Node& node) {
+  const Duration slack = options_.strategy.lease.term_max / 1'000'000 * 2 *
+                         static_cast<int64_t>(options_.drift_ppm_max);
+  if (node.leaving) return;
+  const TimePoint when = Now(node) + slack;
+  for (const Variable& variable : node.variables) {
+    if (!variable.target.is_import() || !node.process->Assured(variable.target, when)) continue;
+    if (variable.lost) {
+      oracle_.Fail(absl::StrCat(oracle_.Describe(node.shadow), " was told of the loss of ",
+                                oracle_.Describe(variable.object), " and calls it assured"));
+    }
+    oracle_.CheckAssured(node.shadow, variable.object);
+  }
+}
+
+void Cluster::CheckDigests(Duration duration) {
+  const uint64_t before = oracle_.differences();
+  Run(duration);
+  if (oracle_.differences() != before) {
+    oracle_.Fail("TABLES: at rest, a renewal found that holder and owner differ");
+  }
+}
+
 void Cluster::CheckEmpty() {
   CheckObjects();
   CheckTables();

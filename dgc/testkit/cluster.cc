@@ -254,6 +254,23 @@ void Cluster::SetUnavailable(NodeIndex node, uint32_t per_mille) {
   nodes_[node]->unavailable_per_mille = per_mille;
 }
 
+void Cluster::SetFinalizersFull(NodeIndex index, bool full) {
+  Node& node = *nodes_[index];
+  if (tracing()) Trace(absl::StrCat(node.name, full ? " stops" : " resumes", " reclaiming"));
+  node.finalizers_full = full;
+}
+
+void Cluster::SetReaping(NodeIndex index, ReapingMode mode) {
+  const auto tell = [this, index, mode] {
+    Node& node = *nodes_[index];
+    if (tracing()) Trace(absl::StrCat(node.name, " is told reaping mode ", static_cast<int>(mode)));
+    oracle_.ToldToReap(node.shadow);
+    node.process->SetReaping(mode);
+    Settle(node);
+  };
+  At(index, nodes_[index]->life, tell, nullptr);
+}
+
 void Cluster::Partition(NodeIndex a, NodeIndex b) {
   network_.Cut(a, b, true);
   network_.Cut(b, a, true);
@@ -277,6 +294,7 @@ void Cluster::Settle(Node& node) {
   node.process->TakeOutputs(&outputs_);
   Perform(node);
   SetAlarm(node);
+  CheckAssured(node);
 }
 
 void Cluster::Perform(Node& node) {
@@ -288,13 +306,24 @@ void Cluster::Perform(Node& node) {
     }
     oracle_.Reclaimed(node.shadow, reclaimed.id, reclaimed.reason);
   }
+  if (!outputs_.reclaimed.empty()) {
+    for (const auto& holder : nodes_) CheckAssured(*holder);
+  }
   for (const dgc::Lost& lost : outputs_.lost) HandleLost(node, lost);
   for (const Transition& transition : outputs_.transitions) {
     ++node.transitions[static_cast<size_t>(transition.kind)];
+    oracle_.Happened(node.shadow, transition);
     if (tracing()) {
       Trace(absl::StrCat(node.name, " transition ", static_cast<int>(transition.kind), " count ",
                          transition.count));
     }
+  }
+  for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
+    if (tracing()) {
+      Trace(absl::StrCat(node.name, " hears that nobody took up token ",
+                         Raw(expired.transit) % 100'000));
+    }
+    oracle_.HandOnExpired(node.shadow, expired.id, expired.transit);
   }
   for (dgc::Send& send : outputs_.sends) SendRequest(node, std::move(send));
 }
@@ -302,7 +331,9 @@ void Cluster::Perform(Node& node) {
 void Cluster::SetAlarm(Node& node) {
   const auto wake_at = node.process->wake_at();
   if (!wake_at.has_value() || *wake_at > Now(node) + std::chrono::hours(48)) return;
-  Duration when = now() + options_.work_delay;
+  // As the engine does, it looks again now and then while there is no room for what Work() yields.
+  const Duration nap = options_.strategy.lease.pause / 4;
+  Duration when = now() + (node.finalizers_full ? nap : options_.work_delay);
   if (*wake_at > Now(node)) {
     when = TrueTime(node, *wake_at) + node.random.Between(Duration::zero(), kSchedulingMax);
   }
@@ -324,7 +355,11 @@ void Cluster::Wake(NodeIndex index, uint64_t life, Duration when) {
   if (node.life != life || node.wake != when) return;
   node.wake.reset();
   node.process->Tick(Now(node));
-  node.process->Work(options_.work_budget, Now(node));
+  if (!node.finalizers_full) {
+    node.process->Work(options_.work_budget, Now(node));
+  } else if (node.process->objects().has_work()) {
+    DGC_PROBE("reclaiming waits for the finalizers");
+  }
   Settle(node);
 }
 
@@ -408,8 +443,8 @@ void Cluster::TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Se
     faults_.Between(from, to.index, now(), now() + send.timeout);
   }
   if (tracing()) {
-    Trace(absl::StrCat(to.name, " took from n", from, ": ", Summary(send.request), ": ",
-                       Summary(response)));
+    Trace(absl::StrCat(to.name, " took from n", from, ": ", Summary(send.request),
+                       Rows(send.request, oracle_), ": ", Summary(response)));
   }
   Settle(to);
   Packet packet;

@@ -90,6 +90,10 @@ class Cluster {
   void SetLag(NodeIndex node, Duration lag_max);
   // For so many of 1000 requests the node answers UNAVAILABLE without having done anything.
   void SetUnavailable(NodeIndex node, uint32_t per_mille);
+  // The finalizers' queue is full: nothing is reclaimed until it is not; inputs and timers go on.
+  void SetFinalizersFull(NodeIndex node, bool full);
+  // An operator's word; a restart forgets it.
+  void SetReaping(NodeIndex node, ReapingMode mode);
 
   // --- Faults between nodes.
   SimulatedNetwork& network() { return network_; }
@@ -159,6 +163,8 @@ class Cluster {
   void CheckTables();
   // Nobody has anything, so every table is empty.
   void CheckEmpty();
+  // For that long no renewal finds the two sides to differ.
+  void CheckDigests(Duration duration);
 
   const std::optional<std::string>& failure() const { return oracle_.failure(); }
   uint64_t step() const { return events_.step(); }
@@ -195,6 +201,7 @@ class Cluster {
     Duration lag_max{};
     Duration taken_until{};  // when the last request that waits will be taken
     uint32_t unavailable_per_mille = 0;
+    bool finalizers_full = false;
     std::vector<Deferred> deferred;
     std::vector<Call> calls;  // unanswered
     std::optional<Duration> wake;
@@ -220,6 +227,8 @@ class Cluster {
   void Settle(Node& node);
   void Perform(Node& node);
   void SetAlarm(Node& node);
+  // What it calls assured now, and would still when all clocks had run as one.
+  void CheckAssured(const Node& node);
   void Wake(NodeIndex node, uint64_t life, Duration when);
   void LeaveStep(NodeIndex node, uint64_t life, Duration deadline);
 

@@ -232,6 +232,76 @@ class Unavailable final : public Activity {
   }
 };
 
+class SlowFinalizers final : public Activity {
+ public:
+  const char* name() const override { return "slow finalizers"; }
+
+ private:
+  Duration Step() override {
+    cluster().SetFinalizersFull(AnyNode(), random().OneIn(2));
+    return random().Between(term() / 8, 2 * term());
+  }
+  void End() override {
+    for (NodeIndex node = 0; node < cluster().nodes(); ++node) {
+      cluster().SetFinalizersFull(node, false);
+    }
+  }
+};
+
+// They stand still, go on with what they had, and fall silent together again later.
+class MassLapse final : public Activity {
+ public:
+  const char* name() const override { return "mass lapse"; }
+
+ private:
+  Duration Step() override {
+    silent_ = !silent_;
+    if (!silent_) {
+      End();
+      return random().Between(term() / 2, 3 * term());
+    }
+    const NodeIndex spared = AnyNode();
+    const bool crash = random().OneIn(4);
+    for (NodeIndex node = 0; node < cluster().nodes(); ++node) {
+      if (node == spared) continue;
+      if (crash) {
+        cluster().Crash(node);
+      } else {
+        cluster().Pause(node);
+      }
+    }
+    return Outage(random(), term());
+  }
+  void End() override {
+    for (NodeIndex node = 0; node < cluster().nodes(); ++node) {
+      cluster().Resume(node);
+      if (!cluster().Up(node)) cluster().Restart(node);
+    }
+  }
+
+  bool silent_ = false;
+};
+
+class Operator final : public Activity {
+ public:
+  const char* name() const override { return "operator"; }
+
+ private:
+  Duration Step() override {
+    constexpr ReapingMode kModes[] = {ReapingMode::kAutomatic, ReapingMode::kHeld,
+                                      ReapingMode::kReleased};
+    const NodeIndex node = AnyNode();
+    const ReapingMode mode = kModes[random().Below(3)];
+    if (cluster().Usable(node)) cluster().SetReaping(node, mode);
+    return random().Between(term() / 4, 2 * term());
+  }
+  void End() override {
+    for (NodeIndex node = 0; node < cluster().nodes(); ++node) {
+      cluster().SetReaping(node, ReapingMode::kAutomatic);
+    }
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Activity> MakeNemesis(NemesisKind kind) {
@@ -257,9 +327,15 @@ std::unique_ptr<Activity> MakeNemesis(NemesisKind kind) {
     case NemesisKind::kLag:
       return std::make_unique<Lag>();
     case NemesisKind::kUnavailable:
+      return std::make_unique<Unavailable>();
+    case NemesisKind::kSlowFinalizers:
+      return std::make_unique<SlowFinalizers>();
+    case NemesisKind::kMassLapse:
+      return std::make_unique<MassLapse>();
+    case NemesisKind::kOperator:
       break;
   }
-  return std::make_unique<Unavailable>();
+  return std::make_unique<Operator>();
 }
 
 }  // namespace dgc::testkit

@@ -246,12 +246,12 @@ void Oracle::CopyArrived(ShadowCopy copy, std::optional<ShadowProcess> receiver)
   if (At(object).owner == *receiver) {
     ++At(object).handles;
     At(object).unused.reset();
-    copies_[Raw(copy)].consumed = true;
-    copies_[Raw(copy)].consumed_by = NextSerial();
+    Consumed(copies_[Raw(copy)], NextSerial());
     return;
   }
   Hold& hold = Begin(*receiver, object);
   ++hold.handles;
+  hold.again = true;
   hold.copies.push_back(copy);
 }
 
@@ -361,6 +361,7 @@ void Oracle::CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNu
                       " had come before"));
   }
   said.listed = std::max(said.listed, sequence);
+  said.lapses = LeaseOf(client, At(object).owner).lapses;
 }
 
 void Oracle::Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial) {
@@ -382,8 +383,18 @@ void Oracle::Consumed(const Row& row, uint64_t serial) {
   if (dgc::Raw(row.transit) == 0 || !object.has_value()) return;
   const auto it = by_token_.find({dgc::Raw(row.transit), Raw(*object)});
   if (it == by_token_.end()) return;
-  copies_[it->second].consumed = true;
-  copies_[it->second].consumed_by = serial;
+  Consumed(copies_[it->second], serial);
+}
+
+void Oracle::Consumed(Copy& copy, uint64_t serial) {
+  const ShadowProcess owner = At(copy.object).owner;
+  // Being named again does not prolong how long it is remembered.
+  if (!copy.consumed) {
+    copy.consumed_at = events_->now();
+    if (copy.unused > 0 && CountedSince(owner, copy.granted_at) < copy.term) --copy.unused;
+  }
+  copy.consumed = true;
+  copy.consumed_by = serial;
 }
 
 void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
@@ -399,7 +410,10 @@ void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, S
   if (!ran) DGC_PROBE("renew arrives after the term, before the lapse is decided");
   if (lease.known && !ran && !agreed) LapsedPerhaps(lease);
   Extend(lease, owner, response.granted_term);
-  if (response.result != RenewResult::kOk) DGC_PROBE("digests differ");
+  if (response.result != RenewResult::kOk) {
+    DGC_PROBE("digests differ");
+    ++differences_;
+  }
   if (!agreed || lease.epoch == 0) return;
   // Only if the two mean what the oracle means: a holder that knows of its lapse has begun anew.
   std::vector<uint32_t> listed;
@@ -427,9 +441,13 @@ void Oracle::Heard(const TransitRequest& request, const TransitResponse& respons
     const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
     if (it == by_token_.end()) continue;
     Copy& copy = copies_[it->second];
+    const ShadowProcess owner = At(*object).owner;
     if (copy.consumed) {
       DGC_PROBE("a hand-on is declared after it was taken up");
       At(*object).declared_late = true;
+      if (CountedSince(owner, copy.consumed_at) >= options_.transit_term) ++copy.unused;
+    } else if (!copy.granted || CountedSince(owner, copy.granted_at) >= copy.term) {
+      ++copy.unused;
     }
     copy.granted = true;
     copy.granted_at = events_->now();
@@ -543,7 +561,10 @@ void Oracle::Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason re
     return;
   }
   if (!At(*object).exists) {
-    if (At(*object).unexported && reason == ReclaimReason::kUnexport) return;
+    if (At(*object).unexported && reason == ReclaimReason::kUnexport &&
+        !std::exchange(At(*object).ended, true)) {
+      return;
+    }
     Fail(absl::StrCat(Describe(*object), " was reclaimed twice"));
     return;
   }
@@ -559,38 +580,6 @@ void Oracle::Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason re
                       static_cast<int>(reason), ") though nothing went wrong"));
   }
   Gone(*object);
-}
-
-void Oracle::Lost(ShadowProcess holder, const ObjectId& id) {
-  const auto object = Find(id);
-  if (!object.has_value()) {
-    Fail(absl::StrCat(Describe(holder), " was told of the loss of an object that never was"));
-    return;
-  }
-  SaidToBeGone(*object);
-  if (const uint32_t index = HoldOf(holder, *object); index != kNone) holds_[index].told = true;
-}
-
-void Oracle::SaidToBeGone(ShadowObject object) {
-  if (!At(object).exists) return;
-  // Found to be garbage, to be reclaimed step by step: no reference to it is accepted any more.
-  DGC_PROBE("told that an object is gone before it is reclaimed");
-  At(object).condemned = true;
-  if (const auto protector = Protector(object); protector.has_value()) {
-    Fail(absl::StrCat("UNSAFE: ", Describe(object), " is said to be gone, although ", *protector));
-  }
-}
-
-void Oracle::CheckAllTold() {
-  for (const Hold& hold : holds_) {
-    const Object& object = At(hold.object);
-    if (hold.ended || hold.told || object.exists) continue;
-    // Whoever uses it hears that it was unexported; who only has it need not.
-    if (object.unexported && !At(object.owner).ended) continue;
-    Fail(absl::StrCat(Describe(hold.process), " still has ", Describe(hold.object),
-                      ", which is gone, and was never told"));
-    return;
-  }
 }
 
 }  // namespace dgc::testkit

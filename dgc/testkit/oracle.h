@@ -21,7 +21,9 @@
 //   Even an unprotected holder must have had bad luck: that a whole term passed without renewal
 //   although the fault log knows of nothing that disturbed the two is a bug as well.
 //   HONESTY.  A reference reported lost is to an object that is gone; whoever has a reference to an
-//   object that is gone was told.
+//   object that is gone was told, once.  What a process calls assured exists and is covered by a
+//   lease.  A hand-on reported as not taken up was not taken up in time, and is reported once.
+//   ORDER.  What an owner reports of a client and of the brake can follow what it reported before.
 //   LIVENESS.  FindExpected(): what is left once all has settled.
 //
 // Thread-compatible.
@@ -37,6 +39,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "dgc/core/ids.h"
 #include "dgc/core/message.h"
+#include "dgc/core/strategy.h"
 #include "dgc/core/time.h"
 #include "dgc/testkit/event_queue.h"
 #include "dgc/testkit/fault_log.h"
@@ -106,6 +109,12 @@ class Oracle {
   void Lost(ShadowProcess holder, const ObjectId& id);
   // Somebody was told that the object is gone.
   void SaidToBeGone(ShadowObject object);
+  // The holder calls its reference assured.
+  void CheckAssured(ShadowProcess holder, ShadowObject object);
+  void Happened(ShadowProcess process, const Transition& transition);
+  void HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token);
+  // An operator has told the process whether to act on lapses.
+  void ToldToReap(ShadowProcess process) { At(process).told_to_reap = true; }
 
   // --- What must be so.
   // The first thing that broke.
@@ -143,6 +152,8 @@ class Oracle {
   uint64_t excused() const { return excused_; }
   uint64_t cross_host_garbage() const { return cross_host_garbage_; }
   uint64_t reclaims() const { return reclaims_; }
+  // How often a renewal has found that the two sides differ.
+  uint64_t differences() const { return differences_; }
   std::string Describe(ShadowObject object) const;
   std::string Describe(ShadowProcess process) const;
 
@@ -158,6 +169,7 @@ class Oracle {
     std::vector<ShadowCopy> copies;
     bool ended = false;
     bool told = false;
+    bool again = false;  // a copy has arrived since it was told
     bool visiting =
         false;  // Protected() is at it: two holders may have the reference of each other
     // The owner has accepted a Dirty sent since; then the lease's epoch.
@@ -176,6 +188,8 @@ class Oracle {
     Duration term{};
     bool consumed = false;
     uint64_t consumed_by = 0;  // serial of the request that named it
+    Duration consumed_at{};
+    uint32_t unused = 0;  // how many transit leases it may have had that nobody took up in time
   };
   struct Object {
     ObjectId id;
@@ -192,6 +206,7 @@ class Oracle {
     // A hand-on of it was taken up before it was declared, and so is protected for its whole term.
     bool declared_late = false;
     bool unexported = false;
+    bool ended = false;      // by force, and reported
     bool condemned = false;  // reported lost before it was reclaimed
     uint32_t mark = 0;
     bool expected = false;
@@ -206,12 +221,18 @@ class Oracle {
     Incarnation incarnation{};
     bool holding = true;
     bool ended = false;
+    bool braking = false;
+    bool told_to_reap = false;
     Duration ended_at{};
     std::vector<ShadowObject> objects;  // ever hosted
     std::vector<uint32_t> holds;        // ever begun
   };
   // What an owner has said to one client.
   struct Lease {
+    // As the owner last reported.
+    enum class Standing : uint8_t { kNone, kKnown, kLimbo };
+    Standing standing = Standing::kNone;
+    uint32_t lapses = 0;  // reported
     bool known = false;
     Duration accepted_at{};
     Duration term{};
@@ -228,6 +249,7 @@ class Oracle {
     SequenceNumber cleaned{};
     Duration cleaned_at{};
     SequenceNumber listed{};
+    uint32_t lapses = 0;  // Lease::lapses when it was listed
   };
   static constexpr uint32_t kNone = 0xffffffff;
 
@@ -266,6 +288,7 @@ class Oracle {
   // The protocol's rule for a Dirty that a Clean has overtaken.
   void CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNumber sequence);
   void Consumed(const Row& row, uint64_t serial);
+  void Consumed(Copy& copy, uint64_t serial);
   void Heard(const TransitRequest& request, const TransitResponse& response);
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
              ShadowProcess owner);
@@ -295,6 +318,7 @@ class Oracle {
   uint64_t excused_ = 0;
   uint64_t cross_host_garbage_ = 0;
   uint64_t reclaims_ = 0;
+  uint64_t differences_ = 0;
   std::optional<std::string> failure_;
 };
 

@@ -3,12 +3,11 @@
 //     campaign --seeds 20000 --jobs 2 [--first 1]    these seeds, and those of --also FILE first
 //     campaign --seed 4711 [--verbose]               replays one; --verbose prints every event
 //     campaign --fresh 200                           so many seeds drawn from the clock, printed
-//     campaign_mutated --mutation "NAME" ...         with that deliberate defect (see --mutations)
-//     campaign_mutated --score --seeds 4000          with each of them in turn, until it is noticed
+//     campaign_mutated --mutation "NAME" ...         with that deliberate defect of mutations.py
 //
 // Prints a line per failing seed: seed, step, what broke and the command that replays it.  Exits 0
 // if no seed failed and, with --probes, every probe was hit.  With --until-failure it stops at the
-// first one; with --expect-failure that is what is wanted.
+// first one.
 //
 // Each worker is a process of its own: a broken invariant aborts it, which is a failure of the seed
 // it was at, and the others go on.  What they share is one page of counters.
@@ -56,10 +55,6 @@ struct Options {
   bool verbose = false;
   bool probes = false;
   bool until_failure = false;
-  bool expect_failure = false;
-  bool list_mutations = false;
-  bool score = false;
-  bool quiet = false;
   std::string mutation;
   std::string also;
 };
@@ -69,7 +64,6 @@ struct Shared {
   std::atomic<uint64_t> next{0};
   std::atomic<uint64_t> done{0};
   std::atomic<uint64_t> failed{0};
-  std::atomic<uint64_t> first_failed{0};
   std::atomic<uint64_t> steps{0};
   std::atomic<uint64_t> reclaims{0};
   std::atomic<uint64_t> excused{0};
@@ -87,7 +81,6 @@ std::string Replay(const Options& options, uint64_t seed) {
 }
 
 void PrintFailure(const Options& options, uint64_t seed, const SeedResult& result) {
-  if (options.quiet) return;
   std::printf("FAILED seed %llu step %llu: %s [%s]; replay: %s --verbose\n",
               static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.steps),
               result.failure->c_str(), result.composition.c_str(), Replay(options, seed).c_str());
@@ -128,20 +121,10 @@ bool PrintProbes(const Shared& shared) {
 bool Activate(const std::string& mutation) {
   return simulation::ActivateMutation(mutation.c_str());
 }
-
-std::vector<std::string> Mutations() {
-  std::vector<std::string> names;
-  for (auto* site = simulation::mutation_sites; site != nullptr; site = site->next) {
-    names.emplace_back(site->name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
 #else
 void AddProbes(Shared*) {}
 bool PrintProbes(const Shared&) { return true; }
 bool Activate(const std::string& mutation) { return mutation.empty(); }
-std::vector<std::string> Mutations() { return {}; }
 #endif
 
 void Work(const Options& options, const std::vector<uint64_t>& seeds, size_t job, Shared* shared) {
@@ -152,7 +135,7 @@ void Work(const Options& options, const std::vector<uint64_t>& seeds, size_t job
     alarm(kStuckSeconds);
     const SeedResult result = RunSeed(seeds[place], nullptr);
     if (result.failure.has_value()) {
-      if (shared->failed++ == 0) shared->first_failed = seeds[place];
+      ++shared->failed;
       PrintFailure(options, seeds[place], result);
     }
     shared->steps += result.steps;
@@ -181,8 +164,6 @@ class Campaign {
   Campaign(const Campaign&) = delete;
   Campaign& operator=(const Campaign&) = delete;
 
-  const Shared& shared() const { return *shared_; }
-
   // Returns the exit status.
   int Run() {
     began_ = std::chrono::steady_clock::now();
@@ -207,7 +188,7 @@ class Campaign {
       Died(job, status);
       if (!options_.until_failure) Spawn(job);
     }
-    return options_.quiet ? 0 : Report();
+    return Report();
   }
 
  private:
@@ -231,7 +212,6 @@ class Campaign {
   }
 
   void PrintProgress() {
-    if (options_.quiet) return;
     const uint64_t done = shared_->done;
     std::fprintf(stderr, "campaign: %llu of %zu seeds, %llu failed, %.0f seeds/s\n",
                  static_cast<unsigned long long>(done), seeds_.size(),
@@ -248,7 +228,7 @@ class Campaign {
                          ? std::string("the process died: ") + strsignal(WTERMSIG(status))
                          : "the process died";
     result.composition = "see above for what it said";
-    if (shared_->failed++ == 0) shared_->first_failed = seeds_[place - 1];
+    ++shared_->failed;
     ++shared_->done;
     PrintFailure(options_, seeds_[place - 1], result);
   }
@@ -269,7 +249,7 @@ class Campaign {
         static_cast<double>(done) / seconds / static_cast<double>(options_.jobs),
         Per(shared_->steps), Per(shared_->requests), Per(shared_->reclaims), Per(shared_->excused));
     if (!all_hit) std::printf("campaign: a probe was never hit\n");
-    return (failed > 0) == options_.expect_failure && all_hit ? 0 : 1;
+    return failed == 0 && all_hit ? 0 : 1;
   }
 
   double Per(uint64_t count) const {
@@ -313,46 +293,10 @@ int Replay(const Options& options) {
   return 0;
 }
 
-// Every mutation against the same seeds.  Returns 1 if one survives.
-int Score(Options options, const std::vector<uint64_t>& seeds) {
-  options.quiet = options.until_failure = true;
-  const std::vector<std::string> names = Mutations();
-  const auto fails = [&](const std::string& mutation, Campaign& campaign) {
-    Activate(mutation);
-    campaign.Run();
-    return campaign.shared().failed > 0;
-  };
-  Campaign none(options, seeds);
-  if (fails("", none)) {
-    std::printf("seed %llu fails without any mutation\n",
-                static_cast<unsigned long long>(none.shared().first_failed.load()));
-    return 2;
-  }
-  size_t killed = 0;
-  for (const std::string& name : names) {
-    Campaign campaign(options, seeds);
-    if (fails(name, campaign)) {
-      ++killed;
-      std::printf("killed    %-55s by seed %llu, after %llu\n", name.c_str(),
-                  static_cast<unsigned long long>(campaign.shared().first_failed.load()),
-                  static_cast<unsigned long long>(campaign.shared().done.load()));
-    } else {
-      std::printf("SURVIVES  %-55s %zu seeds\n", name.c_str(), seeds.size());
-    }
-    std::fflush(stdout);
-  }
-  std::printf("mutations: %zu of %zu killed\n", killed, names.size());
-  return killed == names.size() ? 0 : 1;
-}
-
 int Main(Options options) {
   if (!Activate(options.mutation)) {
     std::fprintf(stderr, "no mutation \"%s\" in this build\n", options.mutation.c_str());
     return 2;
-  }
-  if (options.list_mutations) {
-    for (const std::string& name : Mutations()) std::printf("%s\n", name.c_str());
-    return 0;
   }
   if (options.seed >= 0) return Replay(options);
   std::vector<uint64_t> seeds;
@@ -368,17 +312,14 @@ int Main(Options options) {
                 static_cast<unsigned long long>(first + options.fresh - 1));
     for (uint64_t i = 0; i < options.fresh; ++i) seeds.push_back(first + i);
   }
-  if (options.score) return Score(options, seeds);
   return Campaign(options, std::move(seeds)).Run();
 }
 
 int Usage() {
   std::fprintf(stderr,
                "usage: campaign [--first F] [--seeds N] [--fresh N] [--also FILE] [--jobs J]\n"
-               "                [--probes] [--until-failure | --expect-failure]\n"
-               "                [--mutation NAME | --score]\n"
-               "       campaign --seed N [--verbose] [--mutation NAME]\n"
-               "       campaign --mutations\n");
+               "                [--probes] [--until-failure] [--mutation NAME]\n"
+               "       campaign --seed N [--verbose] [--mutation NAME]\n");
   return 2;
 }
 
@@ -391,12 +332,6 @@ bool Parse(int argc, char** argv, Options* options) {
       options->probes = true;
     } else if (name == "--until-failure") {
       options->until_failure = true;
-    } else if (name == "--expect-failure") {
-      options->until_failure = options->expect_failure = true;
-    } else if (name == "--score") {
-      options->score = true;
-    } else if (name == "--mutations") {
-      options->list_mutations = true;
     } else if (i + 1 == argc) {
       return false;
     } else if (name == "--mutation") {
@@ -422,8 +357,7 @@ bool Parse(int argc, char** argv, Options* options) {
       }
     }
   }
-  return options->list_mutations || options->seed >= 0 || options->seeds > 0 ||
-         options->fresh > 0 || !options->also.empty();
+  return options->seed >= 0 || options->seeds > 0 || options->fresh > 0 || !options->also.empty();
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Both halves of the lease strategy, talking to each other over a perfect or a cut network.
 #include <algorithm>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -89,6 +91,79 @@ TEST_F(LeaseHolderTest, ARefThatComesBackWhileItsCleanIsOnTheWayIsKept) {
   alice_.Import(again);
   cluster_.Sleep(seconds(30));
   EXPECT_TRUE(owner_.Live(again));
+}
+
+TEST_F(LeaseHolderTest, ARefThatComesBackBeforeItsCleanLeavesNeedsNone) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  alice_.Drop(handle);
+  alice_.Import(owner_.Share(object));
+  alice_.now += milliseconds(2);
+  alice_.Run();
+  EXPECT_TRUE(std::none_of(alice_.sends.begin(), alice_.sends.end(), [](const Send& send) {
+    return std::holds_alternative<CleanRequest>(send.request);
+  }));
+}
+
+// The first Dirty names no copy, so the token of the second is free to be taken for its own.
+TEST_F(LeaseHolderTest, AnAnswerToAnEarlierDirtyLeavesTheTokenOfTheCopyThatCameSince) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.process.Describe(object));
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);  // The Dirty is on its way.
+  alice_.Drop(handle);
+  const WireRef again = owner_.Share(object);
+  owner_.Drop(object);
+  alice_.Import(again);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_TRUE(owner_.Live(again));
+}
+
+TEST_F(LeaseHolderTest, ATokenWhoseRequestFailedIsNamedAgain) {
+  const Target object = owner_.Export();
+  alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  alice_.Import(owner_.Share(object));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(milliseconds(500));
+  cluster_.Heal("host:1");
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+}
+
+TEST_F(LeaseHolderTest, WhatTheOwnerCallsStaleIsNumberedAnew) {
+  HeldBy(alice_);
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  const Send first = alice_.sends[0];
+  DirtyResponse stale{.granted_term = seconds(10)};
+  stale.failures.push_back({.reason = FailureReason::kStale});
+  alice_.process.Answered(first.peer, first.call, stale, alice_.now);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 2u);
+  const auto& second = std::get<DirtyRequest>(alice_.sends[1].request);
+  EXPECT_GT(second.sequence, std::get<DirtyRequest>(first.request).sequence);
+  EXPECT_EQ(second.rows.size(), 1u);
+  EXPECT_TRUE(alice_.lost.empty());
+}
+
+// Only a renewal compares what the two sides know.
+TEST_F(LeaseHolderTest, AHolderThatIsAlwaysBusyRenewsAllTheSame) {
+  HeldBy(alice_);
+  size_t renewals = 0;
+  for (int i = 0; i < 10; ++i) {
+    HeldBy(alice_);
+    alice_.now += seconds(1);
+    alice_.Run();
+    for (const Send& send : alice_.sends) {
+      if (std::holds_alternative<RenewRequest>(send.request)) ++renewals;
+    }
+    cluster_.Settle();
+  }
+  EXPECT_GE(renewals, 2u);
 }
 
 TEST_F(LeaseHolderTest, AHandOnIsSafeThoughTheSenderExitsAtOnce) {
@@ -195,6 +270,28 @@ TEST_F(LeaseHolderTest, AHolderThatIsAlwaysBusyFindsOutTooWhatItHasLost) {
   }));
 }
 
+// Campaign, seed 1535.
+TEST_F(LeaseHolderTest, ALateDirtyThatBeginsANewLeaseDoesNotPassForTheOldOne) {
+  const Target handle = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  alice_.Import(owner_.Share(owner_.Export()));
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  const Send late = std::exchange(alice_.sends, {})[0];
+  alice_.process.Answered(late.peer, late.call, Refusal{Refusal::Code::kUnknownOutcome, ""},
+                          alice_.now);
+  cluster_.Cut("host:1");
+  cluster_.Sleep(seconds(20));
+  owner_.process.Received(late.request, owner_.now);
+  cluster_.Heal("host:1");
+  for (int i = 0; i < 40; ++i) {
+    cluster_.Sleep(milliseconds(50));
+    EXPECT_FALSE(alice_.process.Assured(handle, alice_.now));
+  }
+  EXPECT_EQ(alice_.lost.size(), 1u);
+}
+
 TEST_F(LeaseHolderTest, ARefusedHandOnDoesNotHoldUpTheRest) {
   const Target handle = HeldBy(alice_);
   cluster_.Sleep(seconds(1));
@@ -243,6 +340,38 @@ TEST_F(LeaseHolderTest, TheSenderHearsOfAHandOnThatNobodyTookUp) {
   ASSERT_EQ(alice_.hand_ons_expired.size(), 1u);
   EXPECT_EQ(alice_.hand_ons_expired[0].id, copy.id);
   EXPECT_EQ(alice_.hand_ons_expired[0].transit, copy.transit);
+}
+
+// Campaign, seed 184.
+TEST_F(LeaseHolderTest, AHandOnIsReportedOnceThoughTheSessionWasClosedSince) {
+  LeaseOptions lease = TestLease();
+  lease.linger = seconds(1);
+  Node carol(3, "", lease);
+  Cluster cluster({&owner_, &carol});
+  const Target handle = HeldBy(carol);
+  cluster.Sleep(seconds(1));
+  carol.Share(handle);
+  while (carol.hand_ons_expired.empty()) cluster.Sleep(milliseconds(50));
+  carol.Drop(handle);
+  cluster.Sleep(seconds(3));
+  EXPECT_EQ(carol.process.imports().peers(), 0u) << "closed";
+  HeldBy(carol);
+  cluster.Sleep(seconds(5));
+  EXPECT_EQ(carol.hand_ons_expired.size(), 1u);
+}
+
+TEST_F(LeaseHolderTest, ANoticeThatAnOwnerRepeatsIsReportedOnce) {
+  for (int i = 0; i < 2; ++i) {
+    HeldBy(alice_);
+    alice_.now += milliseconds(10);
+    alice_.Run();
+    ASSERT_EQ(alice_.sends.size(), 1u);
+    const Send dirty = std::exchange(alice_.sends, {})[0];
+    const DirtyResponse response{.granted_term = seconds(10), .notices = {{1, {2, 3}, {}}}};
+    alice_.process.Answered(dirty.peer, dirty.call, response, alice_.now);
+    alice_.Run();
+  }
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 
 TEST_F(LeaseHolderTest, AHandOnThatWasTakenUpIsNotReported) {

@@ -103,9 +103,13 @@ TEST_F(LeaseOwnerTest, ARenewalExtendsTheLease) {
 
 TEST_F(LeaseOwnerTest, ARenewalForAShorterTermNeverShortensTheLease) {
   const ObjectId id = Listed(kAlice, 1);
-  Dirty(kAlice, 2, {}, milliseconds(200));
   owner_.Sleep(seconds(5));
+  EXPECT_EQ(Renew(kAlice, 1, DigestOf({id})).result, RenewResult::kOk);
+  Dirty(kAlice, 2, {}, milliseconds(200));
+  owner_.Sleep(seconds(10) - milliseconds(1));
   EXPECT_TRUE(Live(id));
+  owner_.Sleep(milliseconds(1));
+  EXPECT_FALSE(Live(id));
 }
 
 TEST_F(LeaseOwnerTest, ARenewalThatArrivesBeforeTheLapseIsDecidedWins) {
@@ -193,6 +197,16 @@ TEST_F(LeaseOwnerTest, AReferenceOnItsWayIsKeptForTheTransitTerm) {
   owner_.Sleep(milliseconds(1));
   EXPECT_FALSE(owner_.Live(ref));
   EXPECT_EQ(owner_.reclaimed.at(0).reason, ReclaimReason::kTransitExpired);
+}
+
+TEST_F(LeaseOwnerTest, AReferenceThatCameHomeIsOnItsWayNoLonger) {
+  const Target handle = owner_.Export();
+  const WireRef ref = owner_.Share(handle);
+  owner_.Drop(owner_.Import(ref));
+  owner_.Drop(handle);
+  owner_.Run();
+  EXPECT_FALSE(owner_.Live(ref));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
 }
 
 TEST_F(LeaseOwnerTest, ACleanOfOneCopyDoesNotTouchAnotherOnItsWay) {
@@ -323,6 +337,19 @@ TEST_F(LeaseOwnerTest, ADeclarationThatComesAfterTheReceiversDirtyIsVoid) {
 
   owner_.Sleep(TestLease().transit_term);
   EXPECT_EQ(owner_.process.sizes().named, 0u) << "forgotten in time";
+}
+
+// Campaign, seed 676.
+TEST_F(LeaseOwnerTest, AHandOnThatCameHomeIsRememberedForTheWholeTransitTerm) {
+  WireRef ref = owner_.Share(owner_.Export());
+  ref.transit = TransitToken{kHolderTokenBit | 5};
+  owner_.Run();
+  owner_.Pause(milliseconds(900));
+  owner_.Import(ref);
+  owner_.Sleep(seconds(10) - milliseconds(1));
+  EXPECT_EQ(owner_.process.sizes().named, 1u);
+  owner_.Sleep(milliseconds(1));
+  EXPECT_EQ(owner_.process.sizes().named, 0u);
 }
 
 TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {

@@ -37,6 +37,7 @@ bool LeaseHolder::Assured(ImportIndex import, TimePoint now) const {
 }
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
+  session.notices_acknowledged = session.notices_seen;
   for (const Notice& notice : notices) {
     if (notice.number <= session.notices_seen) continue;
     session.notices_seen = notice.number;
@@ -188,7 +189,8 @@ bool LeaseHolder::Quiescent() const {
 }
 
 bool LeaseHolder::Idle(const Session& session) const {
-  return session.imports == 0 && session.tokens.empty() && session.hand_ons.empty();
+  return session.imports == 0 && session.tokens.empty() && session.hand_ons.empty() &&
+         session.notices_acknowledged == session.notices_seen;
 }
 
 void LeaseHolder::Close(PeerIndex peer, TimePoint now) {
@@ -244,7 +246,10 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
   if (dirty && session.refused != Op::kDirty) return Op::kDirty;
   if (clean) return Op::kClean;
   if (transit) return Op::kTransit;
-  return dirty ? Op::kDirty : Op::kNone;
+  if (dirty) return Op::kDirty;
+  // Before the session is forgotten: the next one would be told the same notices again.
+  const bool unsaid = session.notices_acknowledged != session.notices_seen;
+  return unsaid && session.idle_at <= now ? Op::kRenew : Op::kNone;
 }
 
 TimePoint LeaseHolder::NextDeadline(const Session& session) const {
@@ -256,6 +261,7 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
     at = std::min(at, session.renew_at);
     if (!session.relisting) at = std::min(at, session.granted_until);
   }
+  if (session.notices_acknowledged != session.notices_seen) at = std::min(at, session.idle_at);
   return std::max(at, session.retry_at);
 }
 
@@ -530,13 +536,17 @@ void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoin
 void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& response,
                      TimePoint now) {
   if (response.result == RenewResult::kUnknownClient) {
-    Relist(peer, session, now);
+    session.notices_acknowledged = session.notices_seen;  // With the client they are forgotten.
+    if (session.imports > 0) Relist(peer, session, now);
     return;
   }
   Heard(peer, session, response.notices);
+  // While an answer is missing the owner does not compare, and past the granted term that very
+  // Dirty, come late, may have begun a new lease, which holds nothing of the old one.
+  const bool anew = session.unsure && session.granted_until <= now;
   Granted(session, response.granted_term);
   PlanRenewal(session);
-  if (response.result == RenewResult::kDiffers) Relist(peer, session, now);
+  if (response.result == RenewResult::kDiffers || anew) Relist(peer, session, now);
 }
 
 void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint) {
@@ -552,6 +562,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const GoodbyeResponse&, T
     if (At(import).phase != Phase::kGone) Forget(session, import);
   }
   session.tokens.clear();
+  session.notices_acknowledged = session.notices_seen;
   session.goodbye = false;
   session.idle_at = now;
 }
@@ -651,6 +662,7 @@ void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, T
   session.to_list.clear();
   session.to_clean.clear();
   session.tokens.clear();
+  session.notices_acknowledged = session.notices_seen;
   for (HandOn& hand_on : std::exchange(session.hand_ons, {})) {
     session.op_hand_ons.push_back(hand_on);  // Released by Answered().
   }

@@ -107,6 +107,7 @@ class LeaseHolder {
     Duration term{};
     TimePoint granted_until = TimePoint::min();  // counted from when the request left
     uint64_t notices_seen = 0;
+    uint64_t notices_acknowledged = 0;  // named to the owner by a request that it has answered
     TimePoint renew_at = TimePoint::max();
     TimePoint list_at = TimePoint::max();   // when what is in to_list and tokens is to be sent
     TimePoint clean_at = TimePoint::max();  // when what is in to_clean is to be sent

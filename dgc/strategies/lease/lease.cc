@@ -20,8 +20,8 @@ class Lease final : public Strategy {
                                       TimePoint now) override {
     return owner_.Shared(object, receiver, term, now);
   }
-  void Returned(ObjectIndex object, TransitToken transit, TimePoint) override {
-    owner_.Returned(object, transit);
+  void Returned(ObjectIndex object, TransitToken transit, TimePoint now) override {
+    owner_.Returned(object, transit, now);
   }
   Response Received(const Request& request, TimePoint now) override {
     return owner_.Received(request, now);

@@ -249,7 +249,10 @@ void LeaseOwner::CompactTransits() {
   transit_deadlines_.Compact([this](const TransitKey& key) { return !transits_.contains(key); });
 }
 
-void LeaseOwner::Returned(ObjectIndex object, TransitToken transit) { Consume(object, transit); }
+void LeaseOwner::Returned(ObjectIndex object, TransitToken transit, TimePoint now) {
+  clock_.Advance(now);
+  Consume(object, transit);
+}
 
 Response LeaseOwner::Received(const Request& request, TimePoint now) {
   clock_.Advance(now);

@@ -49,7 +49,7 @@ class LeaseOwner {
 
   absl::StatusOr<TransitToken> Shared(ObjectIndex object, const ClientId& receiver, Duration term,
                                       TimePoint now);
-  void Returned(ObjectIndex object, TransitToken transit);
+  void Returned(ObjectIndex object, TransitToken transit, TimePoint now);
   Response Received(const Request& request, TimePoint now);
 
   // The answer to the Send to kSelfPeer.

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""The mutation score: every deliberate defect in turn, until a test notices it.
+
+    tests/mutate                             builds, and runs this on all of them
+    tests/sim/mutation_score.py DIRECTORY    on the binaries that were built there
+
+Each defect of mutations.py is tried against the unit tests of core and strategies and the
+scenarios, then, if they pass, against the campaign.  Exits 1 if one survives both.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+
+import mutations
+
+# An ordinary run takes some five seconds; a defect may make a test endless.
+UNIT_SECONDS_MAX = 40
+
+
+def killing_test(directory, name):
+    """The first unit test or scenario that fails with the defect; None if all pass."""
+    command = [os.path.join(directory, "tests_mutated"), "--gtest_fail_fast"]
+    environment = dict(os.environ, DGC_MUTATION=name)
+    try:
+        run = subprocess.run(command, env=environment, capture_output=True, text=True,
+                             errors="replace", timeout=UNIT_SECONDS_MAX, check=False)
+        output, passed, how = run.stdout, run.returncode == 0, ""
+    except subprocess.TimeoutExpired as endless:
+        output, passed, how = endless.stdout.decode(errors="replace"), False, " (endless)"
+    if passed:
+        return None
+    failed = re.findall(r"^\[  FAILED  \] (\S+)", output, re.MULTILINE)
+    begun = re.findall(r"^\[ RUN      \] (\S+)", output, re.MULTILINE)
+    return (failed[0] if failed else begun[-1] if begun else "the tests do not start") + how
+
+
+def killing_seed(directory, name, seeds):
+    """The first seed of the campaign that fails with the defect; None if all pass."""
+    command = [os.path.join(directory, "campaign_mutated"), "--mutation", name,
+               "--seeds", str(seeds), "--until-failure"]
+    run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if run.returncode == 0:
+        return None
+    failed = re.search(r"^FAILED seed (\d+)", run.stdout, re.MULTILINE)
+    return f"campaign, seed {failed[1]}" if failed else "the campaign does not start"
+
+
+def killer(directory, name, seeds):
+    return killing_test(directory, name) or killing_seed(directory, name, seeds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("directory", help="with campaign_mutated and tests_mutated")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N of them, evenly spread")
+    parser.add_argument("--seeds", type=int, default=4000, help="of the campaign, for each defect")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--markdown", metavar="FILE", help="write the table there as well")
+    options = parser.parse_args()
+
+    chosen = [(name, os.path.basename(path)) for name, path, _, _ in mutations.MUTATIONS]
+    if options.sample:
+        chosen = [chosen[i * len(chosen) // options.sample] for i in range(options.sample)]
+    if (found := killer(options.directory, "", min(options.seeds, 400))) is not None:
+        print(f"fails without any defect: {found}")
+        return 2
+
+    rows = []
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        names = [name for name, _ in chosen]
+        found = pool.map(lambda name: killer(options.directory, name, options.seeds), names)
+        for (name, file), by in zip(chosen, found):
+            rows.append((name, file, by or "**SURVIVES**"))
+            print(f"{'killed  ' if by else 'SURVIVES'}  {name:57} {by or ''}", flush=True)
+    survivors = sum(by == "**SURVIVES**" for _, _, by in rows)
+    score = f"{len(rows) - survivors} of {len(rows)} deliberate defects are killed"
+    print(f"mutation score: {score}")
+    if options.markdown:
+        write_markdown(options.markdown, rows, score)
+    return 1 if survivors else 0
+
+
+def write_markdown(path, rows, score):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"""# Mutation score
+
+Written by `tests/mutate --markdown tests/sim/MUTATIONS.md`: {score}.
+
+Each line of [`mutations.py`](mutations.py) is compiled into a copy of core and strategies, and
+tried against their unit tests and scenarios, then against the campaign. What noticed it first:
+
+| defect | file | killed by |
+| --- | --- | --- |
+""")
+        for name, where, by in rows:
+            file.write(f"| {name} | `{where}` | {by} |\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
