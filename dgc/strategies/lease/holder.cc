@@ -577,10 +577,8 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
     OwnerGone(peer, session, LossCause::kRefused, now);
     return;
   }
-  if (refusal.code == Refusal::Code::kUnknownOutcome &&
-      (session.op == Op::kDirty || session.op == Op::kClean)) {
-    session.unsure = true;
-  }
+  // Whatever the answer: a duplicate may have been carried out all the same.
+  if (session.op == Op::kDirty || session.op == Op::kClean) session.unsure = true;
   if (session.failures++ == 0) {
     context_.outputs->transitions.push_back(
         {.kind = Transition::Kind::kPeerFailing, .peer = peer, .count = session.imports});
