@@ -541,12 +541,9 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
     return;
   }
   Heard(peer, session, response.notices);
-  // While an answer is missing the owner does not compare, and past the granted term that very
-  // Dirty, come late, may have begun a new lease, which holds nothing of the old one.
-  const bool anew = session.unsure && session.granted_until <= now;
   Granted(session, response.granted_term);
   PlanRenewal(session);
-  if (response.result == RenewResult::kDiffers || anew) Relist(peer, session, now);
+  if (response.result == RenewResult::kDiffers) Relist(peer, session, now);
 }
 
 void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint) {

@@ -66,6 +66,7 @@ class LeaseOwner {
     TimePoint deadline{};  // lease time
     SequenceNumber watermark{};
     SequenceNumber latest{};
+    SequenceNumber begun{};  // what is numbered below it was said to an earlier lease, if at all
     Digest held;
     PairTable listings;
     Duration term{};
@@ -113,8 +114,9 @@ class LeaseOwner {
   Response On(const GoodbyeRequest& request, TimePoint now);
 
   Client* FindClient(const ClientId& id);
-  // Null: clients_max.
-  Client* FindOrAddClient(const ClientId& id, const ClientKey& key, Duration term);
+  // `sequence`: of the request.  Null: clients_max.
+  Client* FindOrAddClient(const ClientId& id, const ClientKey& key, SequenceNumber sequence,
+                          Duration term);
   // Whether the client, known or departed, is bound to another key.
   bool Impostor(const ClientId& id, const ClientKey& key) const;
   Refusal TooManyClients() const;
