@@ -252,6 +252,15 @@ TEST_F(LeaseHolderTest, AHolderThatWasStoppedPastItsTermKnowsItBeforeItAnswersAn
   EXPECT_TRUE(alice_.process.Assured(handle, alice_.now)) << "the owner says all is well";
 }
 
+// Campaign, seed 686762: the owner's clock was 1 % fast.
+TEST_F(LeaseHolderTest, TheHolderIsTheStricterSideThoughClocksDrift) {
+  const Target handle = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  alice_.Pause(TestLease().term_default - milliseconds(250));
+  EXPECT_FALSE(alice_.process.Assured(handle, alice_.now));
+}
+
 TEST_F(LeaseHolderTest, AHolderThatIsAlwaysBusyFindsOutTooWhatItHasLost) {
   WireRef lost;
   const Target handle = HeldBy(alice_, &lost);

@@ -401,28 +401,6 @@ TEST_F(LeaseOwnerTest, DepartedClientsAreForgottenInTime) {
   EXPECT_FALSE(owner_.process.wake_at().has_value()) << "nothing is left to wake up for";
 }
 
-// Campaign, seed 686762.
-TEST_F(LeaseOwnerTest, ALeaseThatALateDirtyBeginsIsNotTheOneThatIsRenewed) {
-  const ObjectId lost = Listed(kAlice, 1);
-  owner_.Sleep(seconds(11));
-  EXPECT_FALSE(Live(lost));
-  const Target other = owner_.Export();
-  Dirty(kAlice, 3, {{IdOf(other)}});
-  EXPECT_EQ(Renew(kAlice, 1, DigestOf({lost})).result, RenewResult::kUnknownClient);
-  EXPECT_EQ(Renew(kAlice, 3, DigestOf({lost})).result, RenewResult::kDiffers);
-  EXPECT_EQ(Renew(kAlice, 3, DigestOf({IdOf(other)})).result, RenewResult::kOk);
-}
-
-// As above, where a ghost of what was acknowledged comes first.
-TEST_F(LeaseOwnerTest, ALeaseThatAGhostBeginsIsNotTheOneThatIsRenewed) {
-  const ObjectId lost = Listed(kAlice, 2);
-  owner_.Sleep(seconds(11));
-  const Target other = owner_.Export();
-  Dirty(kAlice, 1, {{IdOf(other)}});
-  Dirty(kAlice, 3, {{IdOf(other)}});
-  EXPECT_EQ(Renew(kAlice, 2, DigestOf({lost})).result, RenewResult::kUnknownClient);
-}
-
 // What came in before a lease ended may still wait in this process.
 class LeaseProbeTest : public LeaseOwnerTest {
  protected:

@@ -12,6 +12,10 @@ namespace {
 // Tokens that wait to be named; beyond this the oldest is left to its transit term.
 constexpr size_t kTokensMax = kBatchMax;
 
+// Clocks run at rates of their own: a holder counts this share of its term as over already, so that
+// it is the stricter side if together they are up to 3 % apart.
+constexpr int kDriftShare = 32;
+
 // Below this many entries the queue of deadlines is not worth compacting.
 constexpr size_t kCompactMin = 1024;
 
@@ -443,7 +447,7 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
 
 void LeaseHolder::Granted(Session& session, Duration term) {
   session.term = term;
-  session.granted_until = session.sent + term;
+  session.granted_until = session.sent + term - term / kDriftShare;
 }
 
 void LeaseHolder::PlanRenewal(Session& session) {
@@ -541,9 +545,12 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
     return;
   }
   Heard(peer, session, response.notices);
+  // While an answer is missing the owner does not compare, and past the granted term that very
+  // Dirty, come late, may have begun a new lease, which holds nothing of the old one.
+  const bool anew = session.unsure && session.granted_until <= now;
   Granted(session, response.granted_term);
   PlanRenewal(session);
-  if (response.result == RenewResult::kDiffers) Relist(peer, session, now);
+  if (response.result == RenewResult::kDiffers || anew) Relist(peer, session, now);
 }
 
 void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint) {

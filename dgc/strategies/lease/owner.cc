@@ -67,7 +67,7 @@ LeaseOwner::Client* LeaseOwner::FindClient(const ClientId& id) {
 }
 
 LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const ClientKey& key,
-                                                SequenceNumber sequence, Duration term) {
+                                                Duration term) {
   if (Client* client = FindClient(id); client != nullptr) return client;
   if (clients_.size() >= options_.clients_max) return nullptr;
   const uint32_t slot = clients_.Allocate();
@@ -79,11 +79,9 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const Client
   if (next_serial_ == 0) next_serial_ = 1;  // 0 is nobody.
   client.deadline = clock_.lease_now() + term;
   client.term = term;
-  client.begun = sequence;
   if (const auto it = departed_.find(id); it != departed_.end()) {
     client.watermark = it->second.watermark;
     client.latest = it->second.watermark;
-    client.begun = std::max(sequence, SequenceNumber{Raw(it->second.watermark) + 1});
     departed_.erase(it);
   }
   client_by_id_.emplace(id, slot);
@@ -357,8 +355,7 @@ Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
   }
   DirtyResponse response;
   response.granted_term = Grant(request.requested_term);
-  Client* client =
-      FindOrAddClient(request.client, request.key, request.sequence, response.granted_term);
+  Client* client = FindOrAddClient(request.client, request.key, response.granted_term);
   if (client == nullptr) return TooManyClients();
   Extend(*client, response.granted_term);
   ++context_.counters->leases_renewed;
@@ -407,8 +404,7 @@ void LeaseOwner::Unlist(Client& client, const Row& row, ObjectIndex hint, Sequen
 
 Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
   // A client not known gets a record too: its number must be remembered, whatever arrives first.
-  Client* client =
-      FindOrAddClient(request.client, request.key, request.sequence, options_.term_min);
+  Client* client = FindOrAddClient(request.client, request.key, options_.term_min);
   if (client == nullptr) return TooManyClients();
   if (client->listings.size() == 0) {
     client->deadline = std::max(client->deadline, clock_.lease_now() + options_.term_min);
@@ -423,10 +419,7 @@ Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
 
 Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
   Client* client = FindClient(request.client);
-  // A lease that a late request has begun anew is not the one that the holder knows.
-  if (client == nullptr || request.sequence < client->begun) {
-    return RenewResponse{.result = RenewResult::kUnknownClient};
-  }
+  if (client == nullptr) return RenewResponse{.result = RenewResult::kUnknownClient};
   RenewResponse response;
   response.granted_term = Grant(request.requested_term);
   Extend(*client, response.granted_term);

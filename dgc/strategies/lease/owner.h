@@ -66,7 +66,6 @@ class LeaseOwner {
     TimePoint deadline{};  // lease time
     SequenceNumber watermark{};
     SequenceNumber latest{};
-    SequenceNumber begun{};  // what is numbered below it was said to an earlier lease, if at all
     Digest held;
     PairTable listings;
     Duration term{};
@@ -114,9 +113,8 @@ class LeaseOwner {
   Response On(const GoodbyeRequest& request, TimePoint now);
 
   Client* FindClient(const ClientId& id);
-  // `sequence`: of the request.  Null: clients_max.
-  Client* FindOrAddClient(const ClientId& id, const ClientKey& key, SequenceNumber sequence,
-                          Duration term);
+  // Null: clients_max.
+  Client* FindOrAddClient(const ClientId& id, const ClientKey& key, Duration term);
   // Whether the client, known or departed, is bound to another key.
   bool Impostor(const ClientId& id, const ClientKey& key) const;
   Refusal TooManyClients() const;
