@@ -16,6 +16,10 @@ absl::Status Malformed(const char* what) {
 absl::Status Validate(const WireRef& ref) {
   if (ref.owner.empty()) return Malformed("it names no owner");
   if (ref.owner.size() > kOwnerNameBytesMax) return Malformed("the owner's name is too long");
+  // It is dialled and logged.
+  if (std::any_of(ref.owner.begin(), ref.owner.end(), [](char c) { return c <= ' ' || c > '~'; })) {
+    return Malformed("the owner's name has other characters than printable ASCII");
+  }
   if (Raw(ref.incarnation) == 0) return Malformed("it names no incarnation");
   if (!ref.id.valid()) return Malformed("the object id is zero");
   if (ref.type.size() > kTypeBytesMax) return Malformed("the type is too long");
@@ -90,8 +94,6 @@ absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
     return Target(*object);
   }
   if (absl::Status status = Validate(ref); !status.ok()) return status;
-  const auto type = InternType(ref.type, (options_.types_max + 1) / 2);
-  if (!type.ok()) return type.status();
   const auto known = imports_.FindPeer(ref.owner, ref.incarnation);
   if (imports_.size() >= options_.imports_max &&
       !(known.has_value() && imports_.Find(*known, ref.id).has_value())) {
@@ -102,6 +104,8 @@ absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
     return absl::ResourceExhaustedError(absl::StrCat("this process holds references of ",
                                                      options_.peers_max, " owners, its maximum"));
   }
+  const auto type = InternType(ref.type, (options_.types_max + 1) / 2);
+  if (!type.ok()) return type.status();
   const PeerIndex peer =
       known.has_value() ? *known : imports_.InternPeer(ref.owner, ref.incarnation);
   const ImportIndex import = imports_.Intern(peer, ref.id, *type);

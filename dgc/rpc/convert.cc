@@ -184,9 +184,9 @@ void ToProto(Duration duration, google::protobuf::Duration* into) {
 absl::StatusOr<Duration> FromProto(const google::protobuf::Duration& duration) {
   if (duration.seconds() < 0 || duration.nanos() < 0) return Invalid("negative");
   if (duration.nanos() > 999'999'999) return Invalid("more than 999,999,999 nanos");
-  constexpr int64_t kSecondsMax =
-      std::chrono::duration_cast<std::chrono::seconds>(Duration::max()).count() - 1;
-  if (duration.seconds() > kSecondsMax) return Duration::max();
+  // More is as good as for ever, and can still be added to any time.
+  constexpr std::chrono::seconds kLongest = std::chrono::hours(24 * 36525);
+  if (duration.seconds() >= kLongest.count()) return kLongest;
   return std::chrono::seconds(duration.seconds()) + Duration(duration.nanos());
 }
 

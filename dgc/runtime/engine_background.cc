@@ -221,7 +221,7 @@ void Engine::RetainChannels(TimePoint now, absl::flat_hash_set<std::string>* own
   retained_at_ = now;
   const ImportTable& imports = process_.imports();
   if (transport_->channels() <= imports.peers()) return;
-  owners->insert("");  // So that it is not empty: no owner has this name.
+  owners->insert(process_.options().owner);  // What it sends to itself.  Nothing is called "".
   for (uint32_t i = 0; i < imports.peers_end(); ++i) {
     const std::string& owner = imports.GetPeer(PeerIndex{i}).owner;
     if (!owner.empty()) owners->insert(owner);

@@ -431,12 +431,10 @@ void Cluster::CheckTables() {
 }
 
 void Cluster::CheckAssured(const Node& node) {
-  const Duration slack = options_.strategy.lease.term_max / 1'000'000 * 2 *
-                         static_cast<int64_t>(options_.drift_ppm_max);
   if (node.leaving) return;
-  const TimePoint when = Now(node) + slack;
   for (const Variable& variable : node.variables) {
-    if (!variable.target.is_import() || !node.process->Assured(variable.target, when)) continue;
+    if (!variable.target.is_import() || !node.process->Assured(variable.target, Now(node)))
+      continue;
     if (variable.lost) {
       oracle_.Fail(absl::StrCat(oracle_.Describe(node.shadow), " was told of the loss of ",
                                 oracle_.Describe(variable.object), " and calls it assured"));

@@ -227,7 +227,7 @@ class Cluster {
   void Settle(Node& node);
   void Perform(Node& node);
   void SetAlarm(Node& node);
-  // What it calls assured now, and would still when all clocks had run as one.
+  // What it calls assured now.
   void CheckAssured(const Node& node);
   void Wake(NodeIndex node, uint64_t life, Duration when);
   void LeaveStep(NodeIndex node, uint64_t life, Duration deadline);

@@ -35,7 +35,9 @@ def killing_test(directory, name):
         return None
     failed = re.findall(r"^\[  FAILED  \] (\S+)", output, re.MULTILINE)
     begun = re.findall(r"^\[ RUN      \] (\S+)", output, re.MULTILINE)
-    return (failed[0] if failed else begun[-1] if begun else "the tests do not start") + how
+    if not failed and not begun:
+        raise RuntimeError(f"{command[0]} does not start with the defect '{name}': {output}")
+    return (failed[0] if failed else begun[-1]) + how
 
 
 def killing_seed(directory, name, seeds):
@@ -46,7 +48,9 @@ def killing_seed(directory, name, seeds):
     if run.returncode == 0:
         return None
     failed = re.search(r"^FAILED seed (\d+)", run.stdout, re.MULTILINE)
-    return f"campaign, seed {failed[1]}" if failed else "the campaign does not start"
+    if failed is None:
+        raise RuntimeError(f"{command[0]} does not start with '{name}': {run.stdout}{run.stderr}")
+    return f"campaign, seed {failed[1]}"
 
 
 def killer(directory, name, seeds):

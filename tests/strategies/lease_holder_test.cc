@@ -257,8 +257,52 @@ TEST_F(LeaseHolderTest, TheHolderIsTheStricterSideThoughClocksDrift) {
   const Target handle = HeldBy(alice_);
   cluster_.Sleep(seconds(1));
   cluster_.Cut("host:1");
-  alice_.Pause(TestLease().term_default - milliseconds(250));
+  // 9.9 s after the Dirty left, in the last 1/32 of its term of 10 s.
+  alice_.Pause(TestLease().term_default - milliseconds(1100));
   EXPECT_FALSE(alice_.process.Assured(handle, alice_.now));
+}
+
+TEST_F(LeaseHolderTest, AReListingThatTakesLongerThanAThirdOfTheTermComesToAnEnd) {
+  LeaseOptions lease = TestLease();
+  lease.batch_max = 1;
+  Node carol(3, "", lease);
+  for (int i = 0; i < 100; ++i) HeldBy(carol);
+  Cluster cluster({&owner_, &carol});
+  cluster.Sleep(seconds(1));
+  // A listing that carol knows nothing of: a Clean was lost.
+  const Target ghost = owner_.Export();
+  owner_.process.Received(DirtyRequest{.client = carol.client(),
+                                       .incarnation = Incarnation{7},
+                                       .sequence = SequenceNumber{1},
+                                       .rows = {{owner_.process.Describe(ghost).id}}},
+                          owner_.now);
+  ASSERT_EQ(owner_.process.sizes().listings, 101u);
+  for (int i = 0; i < 1000; ++i) {
+    // One request at a time, 50 ms each.
+    carol.Run();
+    owner_.Run();
+    const std::vector<Send> sends = std::exchange(carol.sends, {});
+    carol.now += milliseconds(50);
+    owner_.now += milliseconds(50);
+    for (const Send& send : sends) {
+      carol.process.Answered(send.peer, send.call,
+                             owner_.process.Received(send.request, owner_.now), carol.now);
+    }
+  }
+  EXPECT_EQ(owner_.process.sizes().listings, 100u);
+  EXPECT_EQ(carol.process.counters().relistings, 1u);
+}
+
+TEST_F(LeaseHolderTest, NothingIsKeptOfAnOwnerThatIsGoneForGoodOnceNothingOfItIsUsed) {
+  const Target handle = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(std::chrono::minutes(10));
+  EXPECT_EQ(alice_.process.imports().peers(), 1u) << "it is used";
+  alice_.Drop(handle);
+  cluster_.Sleep(seconds(60));
+  EXPECT_EQ(alice_.process.imports().peers(), 0u);
+  EXPECT_FALSE(alice_.process.wake_at().has_value());
 }
 
 TEST_F(LeaseHolderTest, AHolderThatIsAlwaysBusyFindsOutTooWhatItHasLost) {

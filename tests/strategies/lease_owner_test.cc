@@ -406,6 +406,7 @@ class LeaseProbeTest : public LeaseOwnerTest {
  protected:
   LeaseProbeTest() { owner_.answers_probes = false; }
 
+  TimePoint probed_ = kStart;
   bool Probing() const { return !owner_.sends.empty(); }
   void AnswerProbe(bool reached) {
     ASSERT_EQ(owner_.sends.size(), 1u);
@@ -453,6 +454,31 @@ TEST_F(LeaseProbeTest, AProbeThatLeftBeforeTheEndOfALeaseSaysNothingOfIt) {
   EXPECT_TRUE(Live(late));
   AnswerProbe(true);
   EXPECT_FALSE(Live(late));
+}
+
+TEST_F(LeaseProbeTest, AProbeThatTimesOutHoldsUpNobodyForLonger) {
+  const ObjectId early = Listed(kAlice, 1);
+  owner_.Sleep(seconds(1));
+  const ObjectId late = Listed(kBob, 1);
+  owner_.Sleep(seconds(9));
+  const TimePoint end = owner_.now;
+  while (Live(late) && owner_.now < end + seconds(100)) {
+    if (Probing() && owner_.now >= probed_ + owner_.sends.front().timeout) AnswerProbe(false);
+    if (!Probing()) probed_ = owner_.now + milliseconds(250);
+    owner_.Sleep(milliseconds(250));
+  }
+  EXPECT_FALSE(Live(early));
+  EXPECT_LE(owner_.now, end + TestLease().probe_timeout + seconds(3));
+}
+
+TEST_F(LeaseProbeTest, NobodyElseCanSpoilOrUseAProbe) {
+  Listed(kAlice, 1);
+  Dirty(owner_.client(), 1, {});
+  owner_.Sleep(seconds(11));
+  ASSERT_TRUE(Probing());
+  EXPECT_NE(std::get<RenewRequest>(owner_.sends.front().request).client, owner_.client());
+  AnswerProbe(true);
+  EXPECT_EQ(owner_.process.counters().probes_failed, 0u);
 }
 
 TEST_F(LeaseProbeTest, AnOwnerThatCannotReachItselfReapsAllTheSame) {
@@ -608,6 +634,7 @@ class LeaseBrakeTest : public LeaseOwnerTest {
         std::count_if(ids.begin(), ids.end(), [&](const ObjectId& id) { return Live(id); }));
   }
   bool Braking() { return owner_.process.sizes().braking; }
+  uint64_t number_ = 0;
 };
 
 TEST_F(LeaseBrakeTest, WhenHalfOfTheClientsFallSilentTogetherReapingIsHeldAndThenGoesOn) {
@@ -666,6 +693,37 @@ TEST_F(LeaseBrakeTest, ReferencesOnTheirWayAreHeldToo) {
   owner_.process.SetReaping(ReapingMode::kAutomatic);
   owner_.Run();
   EXPECT_FALSE(Live(ref.id));
+}
+
+TEST_F(LeaseBrakeTest, ToldTheSameAgainOrHeldInBetweenItGoesOnForItsTime) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(12));
+  EXPECT_TRUE(Braking());
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 8u);
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 8u);
+  owner_.Sleep(seconds(60));
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+TEST_F(LeaseBrakeTest, WhatWasTakenUpIsNotKeptInMindWhileReapingIsHeld) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  for (int round = 0; round < 5; ++round) {
+    std::vector<WireRef> refs;
+    for (int i = 0; i < 4000; ++i) {
+      const Target handle = owner_.Export();
+      refs.push_back(owner_.Share(handle));
+      owner_.Drop(handle);
+    }
+    owner_.Sleep(seconds(20));
+    for (const WireRef& ref : refs) Clean(kAlice, ++number_, {{ref.id, ref.transit}});
+  }
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_LE(owner_.process.sizes().deferred, 4096u);
 }
 
 TEST_F(LeaseBrakeTest, AnOperatorReleasesOrForcesIt) {

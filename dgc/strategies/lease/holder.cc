@@ -269,9 +269,28 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   return std::max(at, session.retry_at);
 }
 
+// Silence says the same, later: a lease that nobody renews lapses.
+void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now) {
+  if (session.op != Op::kNone || session.failures == 0 || session.goodbye) return;
+  const Duration term = std::max(session.term, options_.term_default);
+  if (now < session.failing_since + term + options_.linger || !session.hand_ons.empty()) return;
+  const std::vector<ImportIndex> imports = ImportsOf(peer);
+  if (std::any_of(imports.begin(), imports.end(),
+                  [this](ImportIndex import) { return (*context_.imports)[import].uses > 0; })) {
+    return;
+  }
+  for (const ImportIndex import : imports) Forget(session, import);
+  session.to_list.clear();
+  session.to_clean.clear();
+  session.tokens.clear();
+  session.notices_acknowledged = session.notices_seen;
+  session.idle_at = now;
+}
+
 void LeaseHolder::Pump(PeerIndex peer, TimePoint now) {
   Session& session = sessions_[Raw(peer)];
   if (!session.open) return;
+  GiveUpIfUnused(peer, session, now);
   const Op op = NextOp(peer, session, now);
   if (op != Op::kNone) {
     SendOp(peer, session, op, now);
@@ -550,7 +569,8 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   const bool anew = session.unsure && session.granted_until <= now;
   Granted(session, response.granted_term);
   PlanRenewal(session);
-  if (response.result == RenewResult::kDiffers || anew) Relist(peer, session, now);
+  if ((response.result == RenewResult::kDiffers && !session.relisting) || anew)
+    Relist(peer, session, now);
 }
 
 void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint) {
@@ -584,6 +604,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
   // Whatever the answer: a duplicate may have been carried out all the same.
   if (session.op == Op::kDirty || session.op == Op::kClean) session.unsure = true;
   if (session.failures++ == 0) {
+    session.failing_since = now;
     context_.outputs->transitions.push_back(
         {.kind = Transition::Kind::kPeerFailing, .peer = peer, .count = session.imports});
   }

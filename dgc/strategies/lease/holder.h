@@ -115,6 +115,7 @@ class LeaseHolder {
     TimePoint idle_at = TimePoint::max();    // when to close it if nothing is held
     TimePoint retry_at = TimePoint::min();   // not before this
     uint32_t failures = 0;                   // in a row
+    TimePoint failing_since{};               // if failures > 0
     TimePoint queued_at = TimePoint::max();  // earliest deadline of it in deadlines_
   };
 
@@ -161,6 +162,8 @@ class LeaseHolder {
   // Everything of that owner is lost, for the same cause.
   void OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now);
   bool Idle(const Session& session) const;
+  // Ends a session that has long heard nothing and in which nothing is used any more.
+  void GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now);
   void Close(PeerIndex peer, TimePoint now);
   Duration Backoff(const Session& session);
   Duration Timeout(const Session& session) const;

@@ -152,8 +152,9 @@ void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
     leases_.Compact(
         [this](const LeaseKey& key) { return clients_[key.slot].serial != key.serial; });
   }
-  if (deferred_.size() >= kCompactMin && deferred_.size() > 2 * clients_.size()) {
-    std::erase_if(deferred_,
+  for (std::vector<LeaseKey>* keys : {&undecided_leases_, &deferred_}) {
+    if (keys->size() < kCompactMin || keys->size() <= 2 * clients_.size()) continue;
+    std::erase_if(*keys,
                   [this](const LeaseKey& key) { return clients_[key.slot].serial != key.serial; });
   }
 }
@@ -244,6 +245,10 @@ void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
 // Most references are registered long before their transit lease ends: keeps the dead deadlines a
 // constant share.
 void LeaseOwner::CompactTransits() {
+  for (std::vector<TransitKey>* keys : {&undecided_transits_, &deferred_transits_}) {
+    if (keys->size() < kCompactMin || keys->size() < 2 * transits_.size()) continue;
+    std::erase_if(*keys, [this](const TransitKey& key) { return !transits_.contains(key); });
+  }
   if (transit_deadlines_.size() < kCompactMin || transit_deadlines_.size() < 2 * transits_.size())
     return;
   transit_deadlines_.Compact([this](const TransitKey& key) { return !transits_.contains(key); });
@@ -489,21 +494,23 @@ Response LeaseOwner::On(const GoodbyeRequest& request, TimePoint) {
 
 bool LeaseOwner::HeardUntil(TimePoint deadline) {
   if (deadline <= heard_ || deadline + options_.probe_timeout <= clock_.lease_now()) return true;
-  Probe();
+  Probe(deadline);
   return false;
 }
 
-void LeaseOwner::Probe() {
+void LeaseOwner::Probe(TimePoint deadline) {
   if (probing_) return;
   probing_ = true;
   probe_sent_ = clock_.lease_now();
   ++context_.counters->probes;
-  // Any request will do; this one changes nothing.
+  // Any request will do; this one changes nothing, as nobody has that id.
   RenewRequest request;
-  request.client = context_.self;
+  request.client = {context_.random->Next() | 1, context_.random->Next()};
   request.incarnation = context_.incarnation;
   request.sequence = SequenceNumber{1};
-  context_.outputs->sends.push_back({kSelfPeer, 0, request, options_.probe_timeout});
+  request.key = {context_.random->Next(), context_.random->Next()};
+  context_.outputs->sends.push_back(
+      {kSelfPeer, 0, request, deadline + options_.probe_timeout - clock_.lease_now()});
 }
 
 void LeaseOwner::ProbeAnswered(const Response& response, TimePoint now) {
@@ -641,16 +648,16 @@ void LeaseOwner::ReleaseDeferred() {
 }
 
 void LeaseOwner::SetReaping(ReapingMode mode) {
-  if (mode != mode_) {
-    using Kind = Transition::Kind;
-    context_.outputs->transitions.push_back(
-        {.kind = mode == ReapingMode::kAutomatic ? Kind::kReapingAutomatic
-                 : mode == ReapingMode::kHeld    ? Kind::kReapingHeld
-                                                 : Kind::kReapingReleased,
-         .count = deferred_.size()});
-  }
+  if (mode == mode_) return;
+  using Kind = Transition::Kind;
+  context_.outputs->transitions.push_back(
+      {.kind = mode == ReapingMode::kAutomatic ? Kind::kReapingAutomatic
+               : mode == ReapingMode::kHeld    ? Kind::kReapingHeld
+                                               : Kind::kReapingReleased,
+       .count = deferred_.size() + deferred_transits_.size()});
   mode_ = mode;
-  if (mode != ReapingMode::kHeld) ReleaseDeferred();
+  // A brake that had gripped before goes on for its time, unless it is released.
+  if (!Holding()) ReleaseDeferred();
 }
 
 void LeaseOwner::Tick(TimePoint now) {

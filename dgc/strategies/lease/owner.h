@@ -153,7 +153,8 @@ class LeaseOwner {
   // Whether everything that had come in by this end of a lease has been handled, or waited for long
   // enough.  If not, finds out.
   bool HeardUntil(TimePoint deadline);
-  void Probe();
+  // Decided at the latest `probe_timeout` after `deadline`.
+  void Probe(TimePoint deadline);
   void ExpireLeases(size_t& limit);
   void ExpireTransits(size_t& limit);
   void ForgetOld();
@@ -199,7 +200,8 @@ class LeaseOwner {
   std::vector<LeaseKey> deferred_;
   std::vector<TransitKey> deferred_transits_;
 
-  // What came in before `heard_` (lease time) has been handled.  What ended later is undecided
+  // What came in before `heard_` (lease time) has been handled, as far as a server takes requests in
+  // turn.  What ended later is undecided
   // until the answer to a probe that was sent later still.
   TimePoint heard_ = TimePoint::min();
   bool probing_ = false;
