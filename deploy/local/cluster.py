@@ -23,6 +23,10 @@ class ClusterError(Exception):
     """A process of the cluster did not do what it was asked to."""
 
 
+# Nothing on loopback goes through a proxy, whatever the environment says.
+os.environ.setdefault("no_grpc_proxy", "127.0.0.1,localhost")
+
+
 class Process:
     """One child with its standard error in a file."""
 

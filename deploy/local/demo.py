@@ -58,6 +58,10 @@ def parse_arguments(arguments):
         parser.error("--term: 0.5 to 600")
     if options.patience is None:
         options.patience = 20 + 5 * options.term
+    if not 0 < options.patience <= 86400:
+        parser.error("--patience: more than 0, at most 86400")
+    if options.json is not None and os.path.isdir(options.json):
+        parser.error("--json: that is a folder")
     return options
 
 

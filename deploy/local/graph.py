@@ -128,9 +128,10 @@ def parse_graph_line(number, line, nodes, edges, roots):
         raise InputError(f"line {number}: node {name} was given before, in line {nodes[name][1]}")
     if not (size.isascii() and size.isdigit()):
         raise InputError(f"line {number}: BYTES is not a number: {size!r}")
-    if int(size) > 1 << 30:
+    digits = size.lstrip("0") or "0"
+    if len(digits) > 10 or int(digits) > 1 << 30:
         raise InputError(f"line {number}: BYTES is more than 1 GiB")
-    nodes[name] = (int(size), number)
+    nodes[name] = (int(digits), number)
 
 
 def read_graph_file(path):

@@ -139,6 +139,7 @@ class Engine final : public std::enable_shared_from_this<Engine> {
     ReclaimReason reason{};
     const std::string* type = nullptr;  // Lives as long as the engine.
     std::shared_ptr<void> object;
+    WallTime time{};
   };
   struct Loss {
     ReclaimReason reclaim_reason{};

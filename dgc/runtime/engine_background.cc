@@ -91,11 +91,13 @@ void Engine::CollectSends(Effects* effects) {
 
 // Before the lock is released: a position may be used again after that.
 void Engine::CollectReclaimed() {
+  const WallTime time = std::chrono::system_clock::now();
   for (const Reclaimed& reclaimed : outputs_.reclaimed) {
     PayloadTable::Payload payload = payloads_.Take(reclaimed.object);
     if (payload.object == nullptr) continue;  // Refused by AdoptType.
     chores_.finalizations.push_back({reclaimed.id, reclaimed.reason,
-                                     &kinds_[payload.kind].wire_type, std::move(payload.object)});
+                                     &kinds_[payload.kind].wire_type, std::move(payload.object),
+                                     time});
   }
 }
 
@@ -117,8 +119,8 @@ void Engine::CollectLost(TimePoint now) {
     if (!process_.imports()[lost.import].in_use) continue;
     RememberLoss(lost.import, {lost.reclaim_reason, now - lost.reclaimed_ago});
     if (options_.on_lost == nullptr) continue;
-    chores_.losses.push_back(
-        {process_.Describe(Target(lost.import)), lost.cause, LossStatus(lost.import, now)});
+    chores_.losses.push_back({process_.Describe(Target(lost.import)), lost.cause,
+                              LossStatus(lost.import, now), std::chrono::system_clock::now()});
   }
 }
 
@@ -127,14 +129,18 @@ void Engine::CollectHandOnsExpired() {
   for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
     const Peer& peer = process_.imports().GetPeer(expired.owner);
     chores_.hand_ons_expired.push_back(
-        {{peer.owner, peer.incarnation, expired.id, {}, expired.transit}});
+        {{peer.owner, peer.incarnation, expired.id, {}, expired.transit},
+         std::chrono::system_clock::now()});
   }
 }
 
 void Engine::CollectTransitions() {
   if (options_.on_transition == nullptr) return;
   for (const Transition& transition : outputs_.transitions) {
-    TransitionEvent event{.transition = transition, .owner = {}, .incarnation = {}};
+    TransitionEvent event{.transition = transition,
+                          .owner = {},
+                          .incarnation = {},
+                          .time = std::chrono::system_clock::now()};
     if (AboutPeer(transition.kind)) {
       const Peer& peer = process_.imports().GetPeer(transition.peer);
       event.owner = peer.owner;
@@ -252,7 +258,7 @@ void Engine::Finalize() {
   for (Finalization& each : chores.finalizations) {
     const auto begun = std::chrono::steady_clock::now();
     if (options_.on_reclaim != nullptr) {
-      options_.on_reclaim({each.id, *each.type, each.reason, std::move(each.object)});
+      options_.on_reclaim({each.id, *each.type, each.reason, std::move(each.object), each.time});
     }
     each.object.reset();
     finalizers_waiting_.fetch_sub(1, std::memory_order_relaxed);

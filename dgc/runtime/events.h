@@ -1,8 +1,9 @@
 // Events: what the runtime tells the application and the log.
 //
-// Plain values.
+// Plain values.  `time` is when this process noticed, on the wall clock: for people.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,8 @@
 
 namespace dgc {
 
+using WallTime = std::chrono::system_clock::time_point;
+
 // One of this process's own objects has been reclaimed.
 struct ReclaimEvent {
   ObjectId id;
@@ -21,6 +24,7 @@ struct ReclaimEvent {
   ReclaimReason reason{};
   // What was exported.  Dropped when the callback returns, unless the callback keeps a copy.
   std::shared_ptr<void> object;
+  WallTime time{};
 };
 
 // A reference that this process holds has become useless.
@@ -29,6 +33,7 @@ struct LossEvent {
   LossCause cause{};
   // What Ref::status() says from now on: when and why, also as a ReferenceError.
   absl::Status why;
+  WallTime time{};
 };
 
 // A reference that this process handed on (Ref::Share) was not taken up before its transit lease
@@ -36,14 +41,16 @@ struct LossEvent {
 struct HandOnExpiredEvent {
   // As it was handed on; `type` is empty.
   WireRef ref;
+  WallTime time{};
 };
 
-// Something worth a line in the log.
+// Something worth a line in the log: a lease that lapsed, limbo, the brake, a peer that fails ...
 struct TransitionEvent {
   Transition transition;
   // Where it concerns a peer: the owner, and which run of it.
   std::string owner;
   Incarnation incarnation{};
+  WallTime time{};
 };
 
 }  // namespace dgc

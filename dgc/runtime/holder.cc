@@ -51,7 +51,10 @@ std::shared_ptr<Engine> MakeEngine(Options options, bool hosts,
   engine.on_lost = std::move(options.on_lost);
   engine.on_hand_on_expired = std::move(options.on_hand_on_expired);
   engine.finalizers_waiting_max = options.finalizers_waiting_max;
-  engine.on_transition = LogTransition;
+  engine.on_transition = [tell = std::move(options.on_transition)](const TransitionEvent& event) {
+    LogTransition(event);
+    if (tell != nullptr) tell(event);
+  };
   return Engine::Make(std::move(engine), {.clock = std::make_shared<BootClock>(),
                                           .random = std::move(random),
                                           .transport = std::make_unique<GrpcTransport>(

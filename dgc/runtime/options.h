@@ -44,6 +44,9 @@ struct Options {
   std::function<void(const LossEvent&)> on_lost = {};
   // Called on the same thread for each reference that was handed on and not taken up.  Same rules.
   std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired = {};
+  // Called on the reaper thread for each line that goes to the log (a lease lapsed, a peer fails,
+  // the brake ...), which it does either way.  Must not block.
+  std::function<void(const TransitionEvent&)> on_transition = {};
   // The most reclaimed objects waiting for the finalizer thread; beyond it reclaiming pauses.  At
   // least 1.
   uint32_t finalizers_waiting_max = 1 << 16;
@@ -52,8 +55,9 @@ struct Options {
   Duration goodbye_timeout = std::chrono::seconds(2);
 
   // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.
-  // Null: insecure.  (An owner's server credentials are given to its grpc::ServerBuilder as usual;
-  // if they ask for client certificates, client ids are bound to the identities in these.)
+  // Null: insecure.  An owner calls itself with them too, before a lease lapses.  (Its server
+  // credentials are given to the grpc::ServerBuilder as usual; if they ask for client certificates,
+  // client ids are bound to the identities in these.)
   std::shared_ptr<grpc::ChannelCredentials> channel_credentials = {};
 };
 

@@ -126,6 +126,40 @@ TEST(EndToEndTest, WhatWaitsBehindABlockedServerIsNotLate) {
   EXPECT_TRUE(host.gone.Wait(1));
 }
 
+TEST(EndToEndTest, ALapseReachesTheOwnersApplication) {
+  const auto begun = std::chrono::system_clock::now();
+  std::atomic<int> lapses = 0;
+  Gone gone;
+  Options options;
+  options.name = Host::Address("told");
+  options.strategy.lease = ShortTerms();
+  options.on_transition = [&](const TransitionEvent& event) {
+    if (event.transition.kind == Transition::Kind::kLeaseLapsed && event.time >= begun) ++lapses;
+  };
+  options.on_reclaim = [&](const ReclaimEvent& event) { EXPECT_GE(event.time, begun); };
+  Owner owner(options);
+  const v1::Ref ref = owner.Share(std::make_shared<Blob>("x", &gone), nullptr, "blob");
+  // A holder that never renews.
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(options.name, grpc::InsecureServerCredentials());
+  builder.RegisterService(owner.service());
+  const auto server = builder.BuildAndStart();
+  const auto collector = v1::CollectorService::NewStub(
+      grpc::CreateChannel(options.name, grpc::InsecureChannelCredentials()));
+  v1::DirtyRequest request;
+  request.mutable_client()->set_low(1);
+  request.set_owner_incarnation(ref.incarnation());
+  request.set_sequence_number(1);
+  request.add_object_id_high(ref.object_id_high());
+  request.add_object_id_low(ref.object_id_low());
+  grpc::ClientContext context;
+  v1::DirtyResponse response;
+  ASSERT_TRUE(collector->Dirty(&context, request, &response).ok());
+  EXPECT_TRUE(gone.Wait(1));
+  EXPECT_EQ(lapses, 1);
+  server->Shutdown(std::chrono::system_clock::now());
+}
+
 TEST(EndToEndTest, LateCallIsToldWhyTheObjectIsGone) {
   Host host("late");
   Holder holder({});

@@ -340,8 +340,9 @@ bool Parse(int argc, char** argv, Options* options) {
       options->also = argv[++i];
     } else {
       char* end = nullptr;
-      const uint64_t value = std::strtoull(argv[++i], &end, 10);
-      if (*end != '\0') return false;
+      const char* const digits = argv[++i];
+      const uint64_t value = std::strtoull(digits, &end, 10);
+      if (*digits < '0' || *digits > '9' || *end != '\0') return false;
       if (name == "--first") {
         options->first = value;
       } else if (name == "--seeds") {

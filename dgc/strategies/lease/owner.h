@@ -200,9 +200,8 @@ class LeaseOwner {
   std::vector<LeaseKey> deferred_;
   std::vector<TransitKey> deferred_transits_;
 
-  // What came in before `heard_` (lease time) has been handled, as far as a server takes requests in
-  // turn.  What ended later is undecided
-  // until the answer to a probe that was sent later still.
+  // What came in before `heard_` (lease time) has been handled, as far as a server takes requests
+  // in turn.  What ended later is undecided until the answer to a probe that was sent later still.
   TimePoint heard_ = TimePoint::min();
   bool probing_ = false;
   TimePoint probe_sent_{};
