@@ -61,7 +61,7 @@ void LogTransition(const TransitionEvent& event) {
     spdlog::log(level, "event={} client={} references={}", Name(transition.kind),
                 ToHex(transition.client), transition.count);
   } else if (event.owner.empty()) {
-    spdlog::log(level, "event={} references={}", Name(transition.kind), transition.count);
+    spdlog::log(level, "event={} leases={}", Name(transition.kind), transition.count);
   } else {
     spdlog::log(level, "event={} owner={} incarnation={:016x} references={}", Name(transition.kind),
                 event.owner, Raw(event.incarnation), transition.count);

@@ -70,9 +70,9 @@ class Owner : public Holder {
   // A reference to `object`, hosted from now on if it was not yet, to be returned to the caller in
   // the reply being made.  The object is kept without a further round trip (implicit dirty): by a
   // transit lease, until the caller has listed itself in the background.  `context` says against
-  // whose quota that counts; callers that do not name themselves,
-  // and calls without a context (null), share one.  On failure an empty
-  // message, which no one will import; the other form says why, and then leaves `into` unchanged.
+  // whose quota that counts; callers that do not name themselves, and calls without a context
+  // (null), share one.  On failure an empty message, which no one will import; the other form says
+  // why, and then leaves `into` unchanged.
   template <typename T>
   v1::Ref Share(const std::shared_ptr<T>& object, const grpc::ServerContextBase* context,
                 std::string_view type = WireType<T>()) {

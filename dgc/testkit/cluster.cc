@@ -373,7 +373,7 @@ Cluster::Node* Cluster::ByName(const std::string& name) {
 }
 
 // To itself: no network, but it waits as any other request does.
-void Cluster::SendProbe(Node& node, const dgc::Send& send) {
+void Cluster::SendToSelf(Node& node, const dgc::Send& send) {
   node.calls.push_back({send.peer, send.call});
   const auto take = [this, index = node.index, life = node.life, send] {
     Answer(index, life, send.peer, send.call,
@@ -383,7 +383,7 @@ void Cluster::SendProbe(Node& node, const dgc::Send& send) {
 }
 
 void Cluster::SendRequest(Node& node, dgc::Send send) {
-  if (send.peer == kSelfPeer) return SendProbe(node, send);
+  if (send.peer == kSelfPeer) return SendToSelf(node, send);
   ++requests_;
   const Peer& peer = node.process->imports().GetPeer(send.peer);
   Node* const to = ByName(peer.owner);

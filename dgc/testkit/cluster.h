@@ -233,7 +233,7 @@ class Cluster {
   void LeaveStep(NodeIndex node, uint64_t life, Duration deadline);
 
   void SendRequest(Node& node, dgc::Send send);
-  void SendProbe(Node& node, const dgc::Send& send);
+  void SendToSelf(Node& node, const dgc::Send& send);
   void TakeLater(Node& node, std::function<void()> take);
   void TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send, uint64_t serial);
   void Answer(NodeIndex node, uint64_t life, PeerIndex peer, uint64_t call,

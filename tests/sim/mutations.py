@@ -20,6 +20,7 @@ import re
 import sys
 
 OWNER = "dgc/strategies/lease/owner.cc"
+EXPIRY = "dgc/strategies/lease/owner_expiry.cc"
 HOLDER = "dgc/strategies/lease/holder.cc"
 OBJECTS = "dgc/core/object_table.cc"
 COLLECTOR = "dgc/core/local_collector.cc"
@@ -27,7 +28,7 @@ PROCESS = "dgc/core/process.cc"
 
 MUTATIONS = [
     # --- The owner: leases.
-    ("owner: expiry ignores renewal", OWNER,
+    ("owner: expiry ignores renewal", EXPIRY,
      "if (<<client.deadline > now>>) { leases_.Add", "false"),
     ("owner: a renewal does not extend", OWNER,
      "<<Extend(*client, response.granted_term);>> ++context_.counters->leases_renewed; if", ""),
@@ -37,26 +38,26 @@ MUTATIONS = [
     ("owner: a late request shortens the lease", OWNER,
      "client.deadline = <<std::max(client.deadline, clock_.lease_now() + term)>>; client.term",
      "clock_.lease_now() + term"),
-    ("owner: a lapse in limbo at once", OWNER,
+    ("owner: a lapse in limbo at once", EXPIRY,
      "client.deadline = now + <<options_.limbo>>;", "Duration::zero()"),
-    ("owner: limbo never ends", OWNER,
+    ("owner: limbo never ends", EXPIRY,
      "client.deadline = now + options_.limbo; <<leases_.Add(client.deadline, *key);>>", ""),
     ("owner: a lapse leaves the listings", OWNER,
      "<<reaping_.push_back({std::move(client.listings), 0, why});>>", ""),
-    ("owner: the brake never grips", OWNER, "if (<<!MassExpiry()>>) return false;", "true"),
-    ("owner: the brake forgets whom it held", OWNER,
-     "for (const LeaseKey& key : deferred_) <<leases_.Add(now, key);>>", ""),
-    ("owner: what is on its way expires while reaping is held", OWNER,
-     "if (<<Holding()>>) { deferred_transits_", "false"),
-    ("owner: a lapse does not wait for what came in", OWNER,
+    ("owner: the brake never grips", EXPIRY, "if (<<!MassExpiry()>>) return false;", "true"),
+    ("owner: who is looked at again later is forgotten", EXPIRY,
+     "for (const LeaseKey& key : taken.leases) <<leases_.Add(at, key);>>", ""),
+    ("owner: what is on its way expires while reaping is held", EXPIRY,
+     "if (<<Holding()>>) { deferred_.transits", "false"),
+    ("owner: a lapse does not wait for what came in", EXPIRY,
      "if (<<deadline <= heard_>> || deadline", "true"),
-    ("owner: a probe says all up to its answer", OWNER,
-     "heard_ = <<probe_sent_>>;", "clock_.lease_now()"),
-    ("owner: a failed probe is an answer", OWNER,
+    ("owner: a call to itself says all up to its answer", EXPIRY,
+     "heard_ = <<self_called_at_>>;", "clock_.lease_now()"),
+    ("owner: a failed call to itself is an answer", EXPIRY,
      "if (<<std::holds_alternative<RenewResponse>(response)>>) {", "true"),
-    ("owner: the brake never lets go", OWNER,
+    ("owner: the brake never lets go", EXPIRY,
      "if (braking_ && <<clock_.lease_now() >= brake_until_>> && mode_", "false"),
-    ("owner: an operator is ignored", OWNER, "<<mode_ = mode;>> // A brake", ""),
+    ("owner: an operator is ignored", EXPIRY, "<<mode_ = mode;>> // A brake", ""),
     ("owner: limbo is left again and again", OWNER, "<<client.limbo = false;>> --in_limbo_;", ""),
     ("owner: an impostor is served", OWNER, "if (<<Impostor(typed.client, typed.key)>>)", "false"),
     ("owner: an unknown client renews", OWNER,

@@ -68,15 +68,15 @@ class Node {
       while (process.Work(64, now)) process.Tick(now);
     } while (TakeOutputs());
   }
-  // Returns whether a probe was answered.
+  // Returns whether a call to itself was answered.
   bool TakeOutputs() {
     Outputs outputs;
     process.TakeOutputs(&outputs);
-    bool probed = false;
+    bool called = false;
     for (Send& send : outputs.sends) {
-      if (send.peer == kSelfPeer && answers_probes) {
+      if (send.peer == kSelfPeer && answers_itself) {
         process.Answered(send.peer, send.call, process.Received(send.request, now), now);
-        probed = true;
+        called = true;
       } else {
         sends.push_back(std::move(send));
       }
@@ -85,7 +85,7 @@ class Node {
     for (const Lost& one : outputs.lost) lost.push_back(one);
     for (const HandOnExpired& one : outputs.hand_ons_expired) hand_ons_expired.push_back(one);
     for (const Transition& one : outputs.transitions) transitions.push_back(one);
-    return probed;
+    return called;
   }
 
   // Time passes in a healthy process: it ticks on the way.
@@ -104,7 +104,7 @@ class Node {
 
   TimePoint now = kStart;
   // Whether what it sends to itself is handled at once; otherwise it is in `sends`.
-  bool answers_probes = true;
+  bool answers_itself = true;
   std::vector<Send> sends;
   std::vector<Reclaimed> reclaimed;
   std::vector<Lost> lost;

@@ -38,7 +38,7 @@ class Lease final : public Strategy {
   }
   void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) override {
     if (peer == kSelfPeer) {
-      owner_.ProbeAnswered(response, now);
+      owner_.SelfAnswered(response, now);
     } else {
       holder_.Answered(peer, call, response, now);
     }
@@ -88,7 +88,7 @@ absl::Status Validate(const LeaseOptions& options) {
   for (const Duration delay :
        {options.linger, options.clean_delay, options.clean_interval, options.dirty_delay,
         options.brake_hold, options.departed_term, options.backoff_max, options.call_timeout,
-        options.probe_timeout, options.pause}) {
+        options.self_call_timeout, options.pause}) {
     if (delay < kZero || delay > kTermMax) {
       return absl::InvalidArgumentError("lease options: a delay is negative or over one day");
     }

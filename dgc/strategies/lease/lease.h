@@ -29,10 +29,10 @@ struct LeaseOptions {
   // A step of the clock longer than this is taken to be this process's own pause, and the rest of
   // it is not counted against holders.  Also the longest time between two ticks.
   Duration pause = std::chrono::milliseconds(250);
-  // Before anything lapses the owner sends a request to itself, by its own name, and what came in
-  // before that has been heard when the answer is there: a renewal that waits in this process is
-  // not late.  If none comes, it lapses so long after its end.  0: no such requests.
-  Duration probe_timeout = std::chrono::seconds(30);
+  // Before anything lapses the owner calls itself, by its own name: when the answer is there, what
+  // came in before the call left has been heard, so a renewal that waits in this process is not
+  // late.  What has ended waits for that answer for this long at most.  0: no such calls.
+  Duration self_call_timeout = std::chrono::seconds(30);
   // Renewals that all clients together may cause per second; with more clients the terms granted
   // grow, up to term_max, and shrink again when clients leave.  0: no limit.
   uint32_t renewals_per_second_max = 10'000;

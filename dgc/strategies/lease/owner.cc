@@ -11,12 +11,6 @@
 namespace dgc {
 namespace {
 
-// The most deadlines decided in one Tick: each is O(1).
-constexpr size_t kDeadlinesPerTick = 1024;
-
-// How long after a probe that failed the next one leaves.
-constexpr Duration kProbeRetry = std::chrono::milliseconds(100);
-
 // Below this many entries a queue is not worth compacting.
 constexpr size_t kCompactMin = 4096;
 
@@ -152,9 +146,9 @@ void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
     leases_.Compact(
         [this](const LeaseKey& key) { return clients_[key.slot].serial != key.serial; });
   }
-  for (std::vector<LeaseKey>* keys : {&undecided_leases_, &deferred_}) {
-    if (keys->size() < kCompactMin || keys->size() <= 2 * clients_.size()) continue;
-    std::erase_if(*keys,
+  for (Ended* ended : {&undecided_, &deferred_}) {
+    if (ended->leases.size() < kCompactMin || ended->leases.size() <= 2 * clients_.size()) continue;
+    std::erase_if(ended->leases,
                   [this](const LeaseKey& key) { return clients_[key.slot].serial != key.serial; });
   }
 }
@@ -245,9 +239,10 @@ void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
 // Most references are registered long before their transit lease ends: keeps the dead deadlines a
 // constant share.
 void LeaseOwner::CompactTransits() {
-  for (std::vector<TransitKey>* keys : {&undecided_transits_, &deferred_transits_}) {
-    if (keys->size() < kCompactMin || keys->size() < 2 * transits_.size()) continue;
-    std::erase_if(*keys, [this](const TransitKey& key) { return !transits_.contains(key); });
+  for (Ended* ended : {&undecided_, &deferred_}) {
+    std::vector<TransitKey>& keys = ended->transits;
+    if (keys.size() < kCompactMin || keys.size() < 2 * transits_.size()) continue;
+    std::erase_if(keys, [this](const TransitKey& key) { return !transits_.contains(key); });
   }
   if (transit_deadlines_.size() < kCompactMin || transit_deadlines_.size() < 2 * transits_.size())
     return;
@@ -492,186 +487,6 @@ Response LeaseOwner::On(const GoodbyeRequest& request, TimePoint) {
   return GoodbyeResponse{};
 }
 
-bool LeaseOwner::HeardUntil(TimePoint deadline) {
-  if (deadline <= heard_ || deadline + options_.probe_timeout <= clock_.lease_now()) return true;
-  Probe(deadline);
-  return false;
-}
-
-void LeaseOwner::Probe(TimePoint deadline) {
-  if (probing_) return;
-  probing_ = true;
-  probe_sent_ = clock_.lease_now();
-  ++context_.counters->probes;
-  // Any request will do; this one changes nothing, as nobody has that id.
-  RenewRequest request;
-  request.client = {context_.random->Next() | 1, context_.random->Next()};
-  request.incarnation = context_.incarnation;
-  request.sequence = SequenceNumber{1};
-  request.key = {context_.random->Next(), context_.random->Next()};
-  context_.outputs->sends.push_back(
-      {kSelfPeer, 0, request, deadline + options_.probe_timeout - clock_.lease_now()});
-}
-
-void LeaseOwner::ProbeAnswered(const Response& response, TimePoint now) {
-  clock_.Advance(now);
-  probing_ = false;
-  TimePoint again = clock_.lease_now();
-  if (std::holds_alternative<RenewResponse>(response)) {
-    heard_ = probe_sent_;
-  } else {
-    ++context_.counters->probes_failed;
-    again += std::min(kProbeRetry, options_.probe_timeout);
-  }
-  for (const LeaseKey& key : std::exchange(undecided_leases_, {})) leases_.Add(again, key);
-  for (const TransitKey& key : std::exchange(undecided_transits_, {})) {
-    transit_deadlines_.Add(again, key);
-  }
-}
-
-void LeaseOwner::ExpireLeases(size_t& limit) {
-  const TimePoint now = clock_.lease_now();
-  for (; limit > 0; --limit) {
-    const auto key = leases_.TakeDue(now);
-    if (!key.has_value()) return;
-    Client& client = clients_[key->slot];
-    if (client.serial != key->serial) continue;
-    if (client.deadline > now) {
-      leases_.Add(client.deadline, *key);
-      continue;
-    }
-    if (client.listings.size() > 0 && !HeardUntil(client.deadline)) {
-      undecided_leases_.push_back(*key);
-      continue;
-    }
-    if (client.listings.size() > 0 && Braked()) {
-      deferred_.push_back(*key);
-      continue;
-    }
-    if (client.listings.size() > 0 && !client.limbo && options_.limbo > Duration::zero()) {
-      client.limbo = true;
-      ++in_limbo_;
-      ++context_.counters->leases_limbo_entered;
-      client.deadline = now + options_.limbo;
-      leases_.Add(client.deadline, *key);
-      context_.outputs->transitions.push_back({.kind = Transition::Kind::kClientLimbo,
-                                               .client = client.id,
-                                               .count = client.listings.size()});
-      continue;
-    }
-    if (client.listings.size() > 0) {
-      ++context_.counters->leases_lapsed;
-      context_.outputs->transitions.push_back({.kind = Transition::Kind::kLeaseLapsed,
-                                               .client = client.id,
-                                               .count = client.listings.size()});
-    }
-    RemoveClient(key->slot, ReclaimReason::kLapse);
-  }
-}
-
-void LeaseOwner::ExpireTransits(size_t& limit) {
-  const TimePoint now = clock_.lease_now();
-  for (; limit > 0; --limit) {
-    const auto key = transit_deadlines_.TakeDue(now);
-    if (!key.has_value()) return;
-    const auto it = transits_.find(*key);
-    if (it == transits_.end()) continue;
-    if (it->second.deadline > now) {
-      transit_deadlines_.Add(it->second.deadline, *key);
-      continue;
-    }
-    if (!HeardUntil(it->second.deadline)) {
-      undecided_transits_.push_back(*key);
-      continue;
-    }
-    if (Holding()) {
-      deferred_transits_.push_back(*key);
-      continue;
-    }
-    const LeaseKey client = it->second.client;
-    if ((key->token & kHolderTokenBit) != 0 && client.serial != 0 &&
-        clients_[client.slot].serial == client.serial) {
-      Tell(clients_[client.slot], context_.objects->Get(ObjectIndex{key->object}).id,
-           TransitToken{key->token});
-    }
-    Discount(client);
-    transits_.erase(it);
-    ++context_.counters->transits_expired;
-    context_.objects->Unhold(ObjectIndex{key->object}, ReclaimReason::kTransitExpired);
-  }
-}
-
-// Whether as many clients have missed their renewal as makes a cause of their own implausible.  A
-// healthy client has at least two thirds of its term left.  O(clients), at most once per `pause`.
-bool LeaseOwner::MassExpiry() const {
-  uint64_t listing = 0;
-  uint64_t overdue = 0;
-  for (uint32_t slot = 0; slot < clients_.end(); ++slot) {
-    const Client& client = clients_[slot];
-    if (client.serial == 0 || client.listings.size() == 0) continue;
-    ++listing;
-    if (client.deadline - clock_.lease_now() < client.term / 3) ++overdue;
-  }
-  return overdue >= options_.brake_clients_min && overdue * 100 >= listing * options_.brake_percent;
-}
-
-bool LeaseOwner::Braked() {
-  if (Holding() || mode_ == ReapingMode::kReleased) return Holding();
-  const TimePoint now = clock_.lease_now();
-  if (options_.brake_percent == 0 || now < brake_rest_until_) return false;
-  if (brake_looked_ && now < brake_looked_at_ + options_.pause) return false;
-  brake_looked_ = true;
-  brake_looked_at_ = now;
-  if (!MassExpiry()) return false;
-  braking_ = true;
-  brake_until_ = now + options_.brake_hold;
-  ++context_.counters->brakes;
-  context_.outputs->transitions.push_back(
-      {.kind = Transition::Kind::kBrakeOn, .count = clients_.size()});
-  return true;
-}
-
-// Lets everything held back be decided again; who has renewed meanwhile is safe.
-void LeaseOwner::ReleaseDeferred() {
-  const TimePoint now = clock_.lease_now();
-  if (braking_) {
-    braking_ = false;
-    // Long enough for the backlog to go, and for what is slow to follow.
-    brake_rest_until_ = now + options_.brake_hold + options_.term_default;
-    context_.outputs->transitions.push_back(
-        {.kind = Transition::Kind::kBrakeOff, .count = deferred_.size()});
-  }
-  for (const LeaseKey& key : deferred_) leases_.Add(now, key);
-  deferred_.clear();
-  for (const TransitKey& key : deferred_transits_) transit_deadlines_.Add(now, key);
-  deferred_transits_.clear();
-}
-
-void LeaseOwner::SetReaping(ReapingMode mode) {
-  if (mode == mode_) return;
-  using Kind = Transition::Kind;
-  context_.outputs->transitions.push_back(
-      {.kind = mode == ReapingMode::kAutomatic ? Kind::kReapingAutomatic
-               : mode == ReapingMode::kHeld    ? Kind::kReapingHeld
-                                               : Kind::kReapingReleased,
-       .count = deferred_.size() + deferred_transits_.size()});
-  mode_ = mode;
-  // A brake that had gripped before goes on for its time, unless it is released.
-  if (!Holding()) ReleaseDeferred();
-}
-
-void LeaseOwner::Tick(TimePoint now) {
-  clock_.Advance(now);
-  if (braking_ && clock_.lease_now() >= brake_until_ && mode_ != ReapingMode::kHeld) {
-    ReleaseDeferred();
-  }
-  size_t limit = kDeadlinesPerTick;
-  ExpireLeases(limit);
-  ExpireTransits(limit);
-  ForgetOld();
-  overdue_ = limit == 0;
-}
-
 bool LeaseOwner::Work(size_t& budget) {
   while (budget > 0 && !reaping_.empty()) {
     Reaping& front = reaping_.front();
@@ -714,7 +529,7 @@ void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
   sizes->departed = departed_.size();
   sizes->named = named_.size();
   sizes->reaping = reaping_listings_;
-  sizes->deferred = deferred_.size() + deferred_transits_.size();
+  sizes->deferred = deferred_.size();
   sizes->braking = Holding();
   sizes->term_floor = TermFloor();
   sizes->lateness_excused = clock_.excused();

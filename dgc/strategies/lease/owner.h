@@ -7,14 +7,12 @@
 //
 // Two cases carry the design:
 //   * late calls: a Clean raises the client's watermark to its number.  A Dirty for an unlisted
-//   pair numbered at or below it is stale.
-//     So no tombstone per object exists, and none can be forgotten too early; clients that have
-//     gone are remembered for a while
-//     (`departed`), with their watermark;
+//     pair numbered at or below it is stale.  So no tombstone per object exists, and none can be
+//     forgotten too early; clients that have gone are remembered for a while (`departed`), with
+//     their watermark;
 //   * a reference in a reply races with the receiver's own Clean of the same object.  It is
-//   therefore no listing yet but a
-//     transit lease with a token of its own, which only somebody who received that very copy can
-//     name.
+//     therefore no listing yet but a transit lease with a token of its own, which only somebody
+//     who received that very copy can name.
 //
 // All deadlines are in lease time (core/lease_clock.h).  A lapse is O(1) when decided; its listings
 // are taken apart in Work().
@@ -53,7 +51,7 @@ class LeaseOwner {
   Response Received(const Request& request, TimePoint now);
 
   // The answer to the Send to kSelfPeer.
-  void ProbeAnswered(const Response& response, TimePoint now);
+  void SelfAnswered(const Response& response, TimePoint now);
   void SetReaping(ReapingMode mode);
   void Tick(TimePoint now);
   bool Work(size_t& budget);
@@ -99,6 +97,12 @@ class LeaseOwner {
     ClientKey key;
     SequenceNumber watermark{};
     TimePoint forget{};  // lease time
+  };
+  // What has ended by its deadline, and is not to be acted on yet.
+  struct Ended {
+    std::vector<LeaseKey> leases;
+    std::vector<TransitKey> transits;
+    size_t size() const { return leases.size() + transits.size(); }
   };
   struct Reaping {
     PairTable listings;
@@ -150,11 +154,13 @@ class LeaseOwner {
   }
   bool MassExpiry() const;
   void ReleaseDeferred();
+  // Looks at them again from then on.
+  void DecideAgain(Ended& ended, TimePoint at);
   // Whether everything that had come in by this end of a lease has been handled, or waited for long
   // enough.  If not, finds out.
   bool HeardUntil(TimePoint deadline);
-  // Decided at the latest `probe_timeout` after `deadline`.
-  void Probe(TimePoint deadline);
+  // Decided at the latest `self_call_timeout` after `deadline`.
+  void CallSelf(TimePoint deadline);
   void ExpireLeases(size_t& limit);
   void ExpireTransits(size_t& limit);
   void ForgetOld();
@@ -197,16 +203,15 @@ class LeaseOwner {
   TimePoint brake_rest_until_ = TimePoint::min();
   bool brake_looked_ = false;
   TimePoint brake_looked_at_{};
-  std::vector<LeaseKey> deferred_;
-  std::vector<TransitKey> deferred_transits_;
+  Ended deferred_;
 
   // What came in before `heard_` (lease time) has been handled, as far as a server takes requests
-  // in turn.  What ended later is undecided until the answer to a probe that was sent later still.
+  // in turn.  What ended later is undecided until a call to itself that left later still is
+  // answered.
   TimePoint heard_ = TimePoint::min();
-  bool probing_ = false;
-  TimePoint probe_sent_{};
-  std::vector<LeaseKey> undecided_leases_;
-  std::vector<TransitKey> undecided_transits_;
+  bool calling_self_ = false;
+  TimePoint self_called_at_{};
+  Ended undecided_;
 
   std::deque<Reaping> reaping_;
   uint64_t reaping_listings_ = 0;

@@ -1,0 +1,201 @@
+// The half of the owner that time drives: what ends, and what holds that back.
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "dgc/strategies/lease/owner.h"
+
+namespace dgc {
+namespace {
+
+// The most deadlines decided in one Tick: each is O(1).
+constexpr size_t kDeadlinesPerTick = 1024;
+
+// How long after a call to itself that failed the next one leaves.
+constexpr Duration kSelfCallRetry = std::chrono::milliseconds(100);
+
+}  // namespace
+
+bool LeaseOwner::HeardUntil(TimePoint deadline) {
+  if (deadline <= heard_ || deadline + options_.self_call_timeout <= clock_.lease_now())
+    return true;
+  CallSelf(deadline);
+  return false;
+}
+
+void LeaseOwner::CallSelf(TimePoint deadline) {
+  if (calling_self_) return;
+  calling_self_ = true;
+  self_called_at_ = clock_.lease_now();
+  ++context_.counters->self_calls;
+  // Any request will do; this one changes nothing, as nobody has that id.
+  RenewRequest request;
+  request.client = {context_.random->Next() | 1, context_.random->Next()};
+  request.incarnation = context_.incarnation;
+  request.sequence = SequenceNumber{1};
+  request.key = {context_.random->Next(), context_.random->Next()};
+  context_.outputs->sends.push_back(
+      {kSelfPeer, 0, request, deadline + options_.self_call_timeout - clock_.lease_now()});
+}
+
+void LeaseOwner::SelfAnswered(const Response& response, TimePoint now) {
+  clock_.Advance(now);
+  calling_self_ = false;
+  TimePoint again = clock_.lease_now();
+  if (std::holds_alternative<RenewResponse>(response)) {
+    heard_ = self_called_at_;
+  } else {
+    ++context_.counters->self_calls_failed;
+    again += std::min(kSelfCallRetry, options_.self_call_timeout);
+  }
+  DecideAgain(undecided_, again);
+}
+
+void LeaseOwner::DecideAgain(Ended& ended, TimePoint at) {
+  const Ended taken = std::exchange(ended, {});
+  for (const LeaseKey& key : taken.leases) leases_.Add(at, key);
+  for (const TransitKey& key : taken.transits) transit_deadlines_.Add(at, key);
+}
+
+void LeaseOwner::ExpireLeases(size_t& limit) {
+  const TimePoint now = clock_.lease_now();
+  for (; limit > 0; --limit) {
+    const auto key = leases_.TakeDue(now);
+    if (!key.has_value()) return;
+    Client& client = clients_[key->slot];
+    if (client.serial != key->serial) continue;
+    if (client.deadline > now) {
+      leases_.Add(client.deadline, *key);
+      continue;
+    }
+    if (client.listings.size() > 0 && !HeardUntil(client.deadline)) {
+      undecided_.leases.push_back(*key);
+      continue;
+    }
+    if (client.listings.size() > 0 && Braked()) {
+      deferred_.leases.push_back(*key);
+      continue;
+    }
+    if (client.listings.size() > 0 && !client.limbo && options_.limbo > Duration::zero()) {
+      client.limbo = true;
+      ++in_limbo_;
+      ++context_.counters->leases_limbo_entered;
+      client.deadline = now + options_.limbo;
+      leases_.Add(client.deadline, *key);
+      context_.outputs->transitions.push_back({.kind = Transition::Kind::kClientLimbo,
+                                               .client = client.id,
+                                               .count = client.listings.size()});
+      continue;
+    }
+    if (client.listings.size() > 0) {
+      ++context_.counters->leases_lapsed;
+      context_.outputs->transitions.push_back({.kind = Transition::Kind::kLeaseLapsed,
+                                               .client = client.id,
+                                               .count = client.listings.size()});
+    }
+    RemoveClient(key->slot, ReclaimReason::kLapse);
+  }
+}
+
+void LeaseOwner::ExpireTransits(size_t& limit) {
+  const TimePoint now = clock_.lease_now();
+  for (; limit > 0; --limit) {
+    const auto key = transit_deadlines_.TakeDue(now);
+    if (!key.has_value()) return;
+    const auto it = transits_.find(*key);
+    if (it == transits_.end()) continue;
+    if (it->second.deadline > now) {
+      transit_deadlines_.Add(it->second.deadline, *key);
+      continue;
+    }
+    if (!HeardUntil(it->second.deadline)) {
+      undecided_.transits.push_back(*key);
+      continue;
+    }
+    if (Holding()) {
+      deferred_.transits.push_back(*key);
+      continue;
+    }
+    const LeaseKey client = it->second.client;
+    if ((key->token & kHolderTokenBit) != 0 && client.serial != 0 &&
+        clients_[client.slot].serial == client.serial) {
+      Tell(clients_[client.slot], context_.objects->Get(ObjectIndex{key->object}).id,
+           TransitToken{key->token});
+    }
+    Discount(client);
+    transits_.erase(it);
+    ++context_.counters->transits_expired;
+    context_.objects->Unhold(ObjectIndex{key->object}, ReclaimReason::kTransitExpired);
+  }
+}
+
+// Whether as many clients have missed their renewal as makes a cause of their own implausible.  A
+// healthy client has at least two thirds of its term left.  O(clients), at most once per `pause`.
+bool LeaseOwner::MassExpiry() const {
+  uint64_t listing = 0;
+  uint64_t overdue = 0;
+  for (uint32_t slot = 0; slot < clients_.end(); ++slot) {
+    const Client& client = clients_[slot];
+    if (client.serial == 0 || client.listings.size() == 0) continue;
+    ++listing;
+    if (client.deadline - clock_.lease_now() < client.term / 3) ++overdue;
+  }
+  return overdue >= options_.brake_clients_min && overdue * 100 >= listing * options_.brake_percent;
+}
+
+bool LeaseOwner::Braked() {
+  if (Holding() || mode_ == ReapingMode::kReleased) return Holding();
+  const TimePoint now = clock_.lease_now();
+  if (options_.brake_percent == 0 || now < brake_rest_until_) return false;
+  if (brake_looked_ && now < brake_looked_at_ + options_.pause) return false;
+  brake_looked_ = true;
+  brake_looked_at_ = now;
+  if (!MassExpiry()) return false;
+  braking_ = true;
+  brake_until_ = now + options_.brake_hold;
+  ++context_.counters->brakes;
+  context_.outputs->transitions.push_back(
+      {.kind = Transition::Kind::kBrakeOn, .count = clients_.size()});
+  return true;
+}
+
+// Lets everything held back be decided again; who has renewed meanwhile is safe.
+void LeaseOwner::ReleaseDeferred() {
+  const TimePoint now = clock_.lease_now();
+  if (braking_) {
+    braking_ = false;
+    // Long enough for the backlog to go, and for what is slow to follow.
+    brake_rest_until_ = now + options_.brake_hold + options_.term_default;
+    context_.outputs->transitions.push_back(
+        {.kind = Transition::Kind::kBrakeOff, .count = deferred_.size()});
+  }
+  DecideAgain(deferred_, now);
+}
+
+void LeaseOwner::SetReaping(ReapingMode mode) {
+  if (mode == mode_) return;
+  using Kind = Transition::Kind;
+  context_.outputs->transitions.push_back(
+      {.kind = mode == ReapingMode::kAutomatic ? Kind::kReapingAutomatic
+               : mode == ReapingMode::kHeld    ? Kind::kReapingHeld
+                                               : Kind::kReapingReleased,
+       .count = deferred_.size()});
+  mode_ = mode;
+  // A brake that had gripped before goes on for its time, unless it is released.
+  if (!Holding()) ReleaseDeferred();
+}
+
+void LeaseOwner::Tick(TimePoint now) {
+  clock_.Advance(now);
+  if (braking_ && clock_.lease_now() >= brake_until_ && mode_ != ReapingMode::kHeld) {
+    ReleaseDeferred();
+  }
+  size_t limit = kDeadlinesPerTick;
+  ExpireLeases(limit);
+  ExpireTransits(limit);
+  ForgetOld();
+  overdue_ = limit == 0;
+}
+
+}  // namespace dgc
