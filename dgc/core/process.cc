@@ -15,10 +15,8 @@ absl::Status Malformed(const char* what) {
 
 absl::Status Validate(const WireRef& ref) {
   if (ref.owner.empty()) return Malformed("it names no owner");
-  if (ref.owner.size() > kOwnerNameBytesMax) return Malformed("the owner's name is too long");
-  // It is dialled and logged.
-  if (std::any_of(ref.owner.begin(), ref.owner.end(), [](char c) { return c <= ' ' || c > '~'; })) {
-    return Malformed("the owner's name has other characters than printable ASCII");
+  if (!IsOwnerName(ref.owner)) {
+    return Malformed("the owner's name is too long, or not of printable ASCII without spaces");
   }
   if (Raw(ref.incarnation) == 0) return Malformed("it names no incarnation");
   if (!ref.id.valid()) return Malformed("the object id is zero");
@@ -27,6 +25,11 @@ absl::Status Validate(const WireRef& ref) {
 }
 
 }  // namespace
+
+bool IsOwnerName(std::string_view name) {
+  return name.size() <= kOwnerNameBytesMax &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
 
 Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random* random)
     : options_(std::move(options)), random_(random), objects_(options_.objects, &counters_) {

@@ -71,6 +71,7 @@ LossCause CauseOf(FailureReason reason) {
       return LossCause::kUnexported;
     case FailureReason::kUnknown:
     case FailureReason::kStale:
+    case FailureReason::kQuota:
       break;
   }
   return LossCause::kUnknown;

@@ -55,7 +55,9 @@ Engine::Engine(EngineOptions options, EngineParts parts)
       clock_(std::move(parts.clock)),
       random_(std::move(parts.random)),
       transport_(std::move(parts.transport)),
-      process_(options_.process, options_.strategy, random_.get()) {}
+      process_(options_.process, options_.strategy, random_.get()),
+      finalizer_([this](Finalization& finalization) { Finalize(&finalization); }),
+      notifier_([this](const Event& event) { Notify(event); }) {}
 
 Engine::~Engine() {
   const MutexLock lock(&mutex_);
@@ -395,7 +397,9 @@ Stats Engine::stats() {
       .imports = process_.imports().size(),
       .peers = process_.imports().peers(),
       .requests_in_flight = in_flight_,
-      .finalizers_waiting = finalizers_waiting_.load(std::memory_order_relaxed),
+      .finalizers_waiting = finalizer_.waiting(),
+      .events_waiting = notifier_.waiting(),
+      .events_dropped = events_dropped_.load(std::memory_order_relaxed),
       .uses_after_reclaim = uses_after_reclaim_,
       .shares_refused = shares_refused_,
   };

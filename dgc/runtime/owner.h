@@ -50,7 +50,7 @@ class Owner : public Holder {
  public:
   // REQUIRES: Validate(options).ok(), and a name.
   explicit Owner(Options options);
-  ~Owner();
+  ~Owner() override;
 
   // The collector's service.  Register it with the server that answers at Options::name.
   grpc::Service* service();

@@ -496,6 +496,39 @@ TEST(EngineTest, FullFinalizerQueuePausesReclaimingAndNothingElse) {
   EXPECT_EQ(world.gone, 2000);
 }
 
+TEST(EngineTest, EventsBeyondTheMaximumAreDroppedAndCounted) {
+  World world;
+  int told = 0;
+  world.options.events_waiting_max = 10;
+  world.options.on_lost = [&](const LossEvent&) { ++told; };
+  Engine& owner = world.AddOwner("owner:1");
+  Engine& holder = world.AddHolder();
+  const Ref own = Export(owner, std::make_shared<Upload>());
+  for (int i = 0; i < 13; ++i) {
+    const Ref object = Export(owner, std::make_shared<Upload>());
+    const WireRef ref = *owner.Share(object, holder.id(), Duration::zero());
+    ASSERT_THAT(owner.Unexport(object), IsOk());
+    const Ref lost = holder.Import(ref);
+    for (int turn = 0; turn < 10; ++turn) {  // The notifier does not come round.
+      owner.Turn();
+      holder.Turn();
+      (void)world.network.Deliver({{"owner:1", &owner}});
+      world.clock->Advance(milliseconds(10));
+    }
+    ASSERT_FALSE(lost.ok()) << "what is lost says so, told or not";
+  }
+  EXPECT_EQ(holder.stats().events_waiting, 10u);
+  EXPECT_EQ(holder.stats().events_dropped, 3u);
+  world.Run(milliseconds(10));
+  EXPECT_EQ(told, 10);
+}
+
+TEST(EngineTest, SettlingForEverDoesNotOverflow) {
+  World world;
+  Engine& holder = world.AddHolder();
+  EXPECT_TRUE(holder.Settle(Duration::max()));
+}
+
 TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {
   World world;
   Engine& owner = world.AddOwner("owner:1");

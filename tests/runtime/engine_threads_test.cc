@@ -228,6 +228,68 @@ TEST(EngineThreadsTest, SlowFinalizerHoldsUpNeitherCallsNorRenewalsNorOtherRecla
   EXPECT_TRUE(gone.Wait());
 }
 
+TEST(EngineThreadsTest, AStuckLogHoldsUpNeitherReclaimsNorFinalizers) {
+  Countdown entered(1);
+  Countdown gone(10);
+  Alarm let_go;
+  ThreadedWorld world;
+  world.options.on_transition = [&](const TransitionEvent& event) {
+    if (event.transition.kind != Transition::Kind::kReapingHeld) return;
+    entered.Down();
+    let_go.WaitFor(kLong);
+  };
+  Engine& owner = world.Add("owner:1");
+  owner.SetReaping(ReapingMode::kHeld);
+  ASSERT_TRUE(entered.Wait());
+
+  owner.SetReaping(ReapingMode::kAutomatic);
+  for (int i = 0; i < 10; ++i) {
+    owner.Export(std::make_shared<Counted>(&gone), "counted", typeid(Counted));
+  }
+  EXPECT_TRUE(gone.Wait());
+  EXPECT_GE(owner.stats().events_waiting, 1u);
+  let_go.Ring();
+}
+
+TEST(EngineThreadsTest, ASecondShutdownReturnsWhenEverythingHasStoppedToo) {
+  Countdown entered(1);
+  std::atomic<bool> inside{false};
+  std::atomic<bool> let_go{false};
+  ThreadedWorld world;
+  world.options.on_reclaim = [&](const ReclaimEvent&) {
+    inside.store(true);
+    entered.Down();
+    while (!let_go.load()) std::this_thread::yield();
+    inside.store(false);
+  };
+  Engine& owner = world.Add("owner:1");
+  owner.Export(std::make_shared<int>(1), "int", typeid(int));
+  ASSERT_TRUE(entered.Wait());
+
+  std::thread first([&] { owner.Shutdown(Duration::zero()); });
+  while (owner.Export(std::make_shared<int>(1), "int", typeid(int)).ok()) {
+    std::this_thread::yield();
+  }
+  std::thread release([&] { let_go.store(true); });
+  owner.Shutdown(Duration::zero());
+  EXPECT_FALSE(inside.load());
+  first.join();
+  release.join();
+}
+
+TEST(EngineThreadsTest, WhatWasUnexportedIsGivenToOnReclaimThoughTheOwnerIsShutDownAtOnce) {
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> reclaimed{0};
+    ThreadedWorld world;
+    world.options.on_reclaim = [&](const ReclaimEvent&) { ++reclaimed; };
+    Engine& owner = world.Add("owner:1");
+    const Ref ref = owner.Export(std::make_shared<int>(1), "int", typeid(int));
+    ASSERT_TRUE(owner.Unexport(ref).ok());
+    owner.Shutdown(kLong);
+    EXPECT_EQ(reclaimed, 1);
+  }
+}
+
 TEST(EngineThreadsTest, GoodbyeEndsEverythingAtOnce) {
   Countdown gone(100);
   ThreadedWorld world;
