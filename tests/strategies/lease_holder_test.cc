@@ -269,13 +269,20 @@ TEST_F(LeaseHolderTest, AReListingThatTakesLongerThanAThirdOfTheTermComesToAnEnd
   for (int i = 0; i < 100; ++i) HeldBy(carol);
   Cluster cluster({&owner_, &carol});
   cluster.Sleep(seconds(1));
-  // A listing that carol knows nothing of: a Clean was lost.
-  const Target ghost = owner_.Export();
-  owner_.process.Received(DirtyRequest{.client = carol.client(),
-                                       .incarnation = Incarnation{7},
-                                       .sequence = SequenceNumber{1},
-                                       .rows = {{owner_.process.Describe(ghost).id}}},
-                          owner_.now);
+  // A listing that carol knows nothing of: she believes that her Clean was carried out.
+  const Target ghost = HeldBy(carol);
+  cluster.Sleep(seconds(1));
+  carol.Drop(ghost);
+  for (bool cleaned = false; !cleaned;) {
+    carol.now += milliseconds(1);
+    carol.Run();
+    for (const Send& send : std::exchange(carol.sends, {})) {
+      cleaned = std::holds_alternative<CleanRequest>(send.request);
+      carol.process.Answered(
+          send.peer, send.call,
+          cleaned ? CleanResponse{} : owner_.process.Received(send.request, owner_.now), carol.now);
+    }
+  }
   ASSERT_EQ(owner_.process.sizes().listings, 101u);
   for (int i = 0; i < 1000; ++i) {
     // One request at a time, 50 ms each.

@@ -517,27 +517,38 @@ class LeaseBoundsTest : public LeaseOwnerTest {
     EXPECT_TRUE(std::holds_alternative<Refusal>(response));
     return std::get<Refusal>(response).code;
   }
-  DirtyRequest Ask(ClientId client, uint64_t sequence, std::vector<Row> rows) {
-    return {client, kRun, SequenceNumber{sequence}, {}, std::move(rows), {}};
-  }
 };
 
 TEST_F(LeaseBoundsTest, ListingsPerClientAndInAll) {
   std::vector<Row> rows;
   for (int i = 0; i < 5; ++i) rows.push_back({IdOf(owner_.Export())});
   Dirty(kAlice, 1, {rows[0], rows[1], rows[2]});
-  EXPECT_EQ(Refused(Ask(kAlice, 2, {rows[3]})), Refusal::Code::kResourceExhausted);
+  EXPECT_EQ(Dirty(kAlice, 2, {rows[3]}).failures.at(0).reason, FailureReason::kQuota);
   EXPECT_TRUE(Dirty(kAlice, 3, {rows[0], rows[1], rows[2]}).failures.empty())
       << "what is listed already can always be listed again";
   Dirty(kBob, 1, {rows[0]});
-  EXPECT_EQ(Refused(Ask(kBob, 2, {rows[1]})), Refusal::Code::kResourceExhausted);
+  const DirtyResponse full = Dirty(kBob, 2, {rows[1], rows[0]});
+  ASSERT_EQ(full.failures.size(), 1u) << "each row by itself";
+  EXPECT_EQ(full.failures[0].reason, FailureReason::kQuota);
   EXPECT_EQ(owner_.process.sizes().listings, 4u);
+  EXPECT_EQ(owner_.process.counters().rows_refused, 2u);
+}
+
+TEST_F(LeaseBoundsTest, AListingOfALapsedClientCountsUntilItIsTakenApart) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 5; ++i) rows.push_back({IdOf(owner_.Export())});
+  Dirty(kAlice, 1, {rows[0], rows[1], rows[2]});
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}}, owner_.now);
+  EXPECT_EQ(Dirty(kBob, 1, {rows[0], rows[1]}).failures.at(0).index, 1u) << "4 in all";
+  owner_.Run();
+  EXPECT_TRUE(Dirty(kBob, 2, {rows[0], rows[1]}).failures.empty());
 }
 
 TEST_F(LeaseBoundsTest, Clients) {
   Dirty(kAlice, 1, {});
   Dirty(kBob, 1, {});
-  EXPECT_EQ(Refused(Ask({9, 9}, 1, {})), Refusal::Code::kResourceExhausted);
+  EXPECT_EQ(Refused(DirtyRequest{{9, 9}, kRun, SequenceNumber{1}}),
+            Refusal::Code::kResourceExhausted);
   owner_.Sleep(seconds(10));
   EXPECT_TRUE(Dirty({9, 9}, 2, {}).failures.empty());
 }
@@ -547,21 +558,19 @@ TEST_F(LeaseBoundsTest, TransitLeasesPerClientOfStrangersAndInAll) {
   const auto share = [&](ClientId receiver) {
     return owner_.process.Share(handle, receiver, {}, owner_.now).status().code();
   };
-  const auto declare = [&](ClientId client, uint64_t token) {
-    return TransitRequest{
-        client, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | token}}}};
-  };
   EXPECT_EQ(share({}), absl::StatusCode::kOk);
   EXPECT_EQ(share({77, 77}), absl::StatusCode::kOk);
   EXPECT_EQ(share({}), absl::StatusCode::kResourceExhausted) << "anonymous callers share a bound";
-  EXPECT_EQ(Refused(declare({88, 88}, 5)), Refusal::Code::kResourceExhausted);
 
   Dirty(kAlice, 1, {});
   Dirty(kBob, 1, {});
   EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
   const WireRef second = *owner_.process.Share(handle, kAlice, {}, owner_.now);
   EXPECT_EQ(share(kAlice), absl::StatusCode::kResourceExhausted) << "her own bound";
-  EXPECT_EQ(Refused(declare(kAlice, 5)), Refusal::Code::kResourceExhausted);
+  const Response declared = owner_.process.Received(
+      TransitRequest{kAlice, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | 5}}}},
+      owner_.now);
+  EXPECT_EQ(std::get<TransitResponse>(declared).failures.at(0).reason, FailureReason::kQuota);
   EXPECT_EQ(share(kBob), absl::StatusCode::kOk);
   EXPECT_EQ(share(kBob), absl::StatusCode::kResourceExhausted) << "all together";
 
