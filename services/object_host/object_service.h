@@ -95,22 +95,14 @@ class ObjectServiceImpl final : public objects::v1::ObjectService::CallbackServi
       grpc::CallbackServerContext* context, const objects::v1::ListRequest* request) override;
 
  private:
-  // Edges to be, from own objects to anyone's.
-  struct Links {
-    std::vector<dgc::Ref> from;
-    std::vector<dgc::Ref> to;
-  };
-
   absl::Status DoCreate(const grpc::ServerContextBase* context,
                         const objects::v1::CreateRequest& request,
                         objects::v1::CreateResponse* response);
   absl::StatusOr<dgc::Ref> CreateOne(const objects::v1::NewObject& request);
   absl::Status DoRead(const grpc::ServerContextBase* context,
                       const objects::v1::ReadRequest& request, objects::v1::ReadResponse* response);
-  // A handle to one of this host's own objects.
+  // A handle to one of this host's own objects.  Leaves the transit lease in `ref` to the caller.
   absl::StatusOr<dgc::Ref> ImportOwn(const dgc::v1::Ref& ref);
-  template <typename Request>
-  absl::StatusOr<Links> ImportLinks(const Request& request);
   absl::Status DoLink(const objects::v1::LinkRequest& request);
   absl::Status DoUnlink(const objects::v1::UnlinkRequest& request);
 

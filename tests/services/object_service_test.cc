@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -340,6 +342,88 @@ TEST_F(ObjectServiceTest, AnErrorSaysWhereAndWhyAlsoToAProgram) {
     EXPECT_EQ(error->cause, dgc::LossCause::kUnexported);
   }
   EXPECT_THAT(TryCreate(request, &response).error_message(), HasSubstr("objects[1]: edges[0]: "));
+}
+
+TEST_F(ObjectServiceTest, AnEdgeToWhatIsGoneIsReadAndCanBeRemoved) {
+  TestHost other({});
+  const auto stub = objects::v1::ObjectService::NewStub(
+      grpc::CreateChannel(other.name(), grpc::InsecureChannelCredentials()));
+  objects::v1::CreateRequest request;
+  request.add_objects()->set_label("far");
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(stub->Create(client_.Context(), request, &response).ok());
+  Ref earlier = response.objects(0);  // Of a run before the other host restarted.
+  earlier.set_incarnation(earlier.incarnation() ^ 2);
+  const dgc::Ref alive = Create("alive");
+  const dgc::Ref gone = Create("gone");
+  const dgc::Ref parent = Create("parent", "", {Wire(alive), Wire(gone), earlier});
+  ASSERT_TRUE(host_.owner().Settle(std::chrono::seconds(20)));
+  ASSERT_TRUE(TryDelete(Wire(gone)).ok());
+
+  const objects::v1::ReadResponse read = Read(parent);
+  ASSERT_THAT(read.edges(), SizeIs(3));
+  for (const Ref& edge : read.edges()) {
+    EXPECT_EQ(edge.transit() != 0, edge.object_id_low() == Wire(alive).object_id_low());
+    if (edge.object_id_low() == Wire(gone).object_id_low()) {
+      EXPECT_EQ(TryRead(edge).error_code(), grpc::StatusCode::NOT_FOUND);
+    }
+  }
+  EXPECT_TRUE(TryUnlink({{Wire(parent), Wire(gone)}, {Wire(parent), earlier}}).ok());
+  EXPECT_EQ(Read(parent).edge_count(), 1u);
+  EXPECT_EQ(TryUnlink({{Wire(parent), Wire(gone)}}).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ObjectServiceTest, ARefusedUnlinkTakesNothingAwayEvenForAMoment) {
+  const dgc::Ref parent = Create("parent");
+  const dgc::Ref leaf = Create("leaf");
+  const dgc::Ref stranger = Create("stranger");
+  ASSERT_TRUE(TryLink({{Wire(parent), Wire(leaf)}}).ok());
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    while (!stop) EXPECT_EQ(Read(parent).edge_count(), 1u);
+  });
+
+  for (int i = 0; i < 200; ++i) {
+    const grpc::Status status =
+        TryUnlink({{Wire(parent), Wire(leaf)}, {Wire(parent), Wire(stranger)}});
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+    EXPECT_THAT(status.error_message(), HasSubstr("from[1]"));
+  }
+
+  stop = true;
+  reader.join();
+  EXPECT_TRUE(TryUnlink({{Wire(parent), Wire(leaf)}}).ok());
+}
+
+TEST_F(ObjectServiceTest, NamingAnObjectLeavesItsTransitLeaseToTheCaller) {
+  const dgc::Ref leaf = Create("leaf");
+  objects::v1::CreateRequest request;
+  request.add_objects()->set_label("fresh");
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(TryCreate(request, &response).ok());
+  const Ref fresh = response.objects(0);  // As it came: nobody has listed it yet.
+  ASSERT_NE(fresh.transit(), 0u);
+
+  objects::v1::ReadRequest read;
+  *read.mutable_object() = fresh;
+  read.set_with_edges(true);
+  objects::v1::ReadResponse ignored;
+  EXPECT_TRUE(stub_->Read(client_.Context(), read, &ignored).ok());
+  EXPECT_TRUE(TryWrite(fresh, 0, "x").ok());
+  EXPECT_TRUE(TryLink({{fresh, Wire(leaf)}}).ok());
+  EXPECT_TRUE(TryUnlink({{fresh, Wire(leaf)}}).ok());
+  EXPECT_TRUE(TryLink({{Wire(leaf), Wire(leaf)}}).ok());
+  EXPECT_EQ(TryUnlink({{Wire(leaf), fresh}}).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_TRUE(TryBind("name", fresh).ok());
+  EXPECT_TRUE(TryUnbind("name").ok());
+
+  // What is dropped after it is reclaimed: it would have been by now.
+  request.mutable_objects(0)->set_label("after");
+  ASSERT_TRUE(TryCreate(request, &response).ok());
+  client_.Import(response.objects(0));
+  ASSERT_TRUE(host_.AwaitReclaimed(1));
+  EXPECT_THAT(host_.reclaimed(), ElementsAre("after"));
+  EXPECT_TRUE(client_.Import(fresh).ok());
 }
 
 TEST_F(ObjectServiceTest, AnEdgeToAnotherHostKeepsItsTargetAlive) {
