@@ -99,18 +99,21 @@ class Host(Process):
         if self._events:
             self._events.close()
 
-    def scrape(self):
-        """{series: value} of its /metrics."""
+    def metrics_text(self):
+        """What its /metrics says."""
         connection = http.client.HTTPConnection(self.metrics, timeout=10)
         try:
             connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
+            return connection.getresponse().read().decode()
         except (OSError, http.client.HTTPException) as error:
             raise ClusterError(f"{self.name} (pid {self.pid}) does not serve its metrics: "
                                f"{error!r}") from None
         finally:
             connection.close()
-        return parse_metrics(text)
+
+    def scrape(self):
+        """{series: value} of its /metrics."""
+        return parse_metrics(self.metrics_text())
 
     def new_events(self):
         """[(monotonic seconds, reason, label)] of objects reclaimed since the last call."""

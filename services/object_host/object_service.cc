@@ -39,10 +39,19 @@ absl::Status CheckPairs(const Request& request) {
   return absl::OkStatus();
 }
 
+// Refuses a List.
+class Refuser : public grpc::ServerWriteReactor<ListResponse> {
+ public:
+  explicit Refuser(const absl::Status& status) { Finish(dgc::ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
 // Sends batch after batch, the next when the last has left, so one slow reader costs one batch.
 class Lister : public grpc::ServerWriteReactor<ListResponse> {
  public:
-  explicit Lister(const dgc::Owner* owner) : owner_(*owner) { Next(); }
+  // Returns 1 to `lists` in the end.
+  Lister(const dgc::Owner* owner, Budget* lists) : owner_(*owner), lists_(*lists) { Next(); }
+  ~Lister() override { lists_.Return(1); }
 
   void OnWriteDone(bool ok) override {
     if (ok) {
@@ -72,6 +81,7 @@ class Lister : public grpc::ServerWriteReactor<ListResponse> {
   }
 
   const dgc::Owner& owner_;
+  Budget& lists_;
   uint32_t cursor_ = 0;
   bool more_ = true;
   std::vector<std::shared_ptr<Object>> objects_;
@@ -283,7 +293,11 @@ grpc::ServerUnaryReactor* ObjectServiceImpl::Delete(grpc::CallbackServerContext*
 
 grpc::ServerWriteReactor<ListResponse>* ObjectServiceImpl::List(
     grpc::CallbackServerContext* /*context*/, const objects::v1::ListRequest* /*request*/) {
-  return new Lister(&owner_);
+  if (!lists_.Take(1)) {
+    return new Refuser(
+        absl::ResourceExhaustedError(absl::StrCat("this host serves ", kListsMax, " List calls")));
+  }
+  return new Lister(&owner_, &lists_);
 }
 
 }  // namespace object_host

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -210,7 +211,7 @@ class ObjectServiceTest : public ::testing::Test {
     std::vector<std::string> labels;
     objects::v1::ListResponse response;
     while (reader->Read(&response)) {
-      EXPECT_LE(response.objects_size(), 4096);
+      EXPECT_LE(response.objects_size(), static_cast<int>(kListBatch));
       for (const auto& item : response.objects()) labels.push_back(item.label());
       if (parts != nullptr) ++*parts;
     }
@@ -455,7 +456,48 @@ TEST_F(ObjectServiceTest, ManyObjectsAreListedInParts) {
 
   size_t parts = 0;
   EXPECT_THAT(List(&parts), SizeIs(kObjectsPerRequestMax + 1));
-  EXPECT_EQ(parts, 2u);
+  EXPECT_EQ(parts, 5u);
+}
+
+TEST_F(ObjectServiceTest, ListsBeyondTheMaximumAreRefusedUntilOneEnds) {
+  objects::v1::CreateRequest request;
+  for (int i = 0; i < kObjectsPerRequestMax; ++i) {
+    request.add_objects()->set_label(std::string(kLabelBytesMax, 'x'));
+  }
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(TryCreate(request, &response).ok());
+  grpc::ChannelArguments small_window;
+  small_window.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  small_window.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 16);
+  const auto stub = objects::v1::ObjectService::NewStub(
+      grpc::CreateCustomChannel(host_.name(), grpc::InsecureChannelCredentials(), small_window));
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<objects::v1::ListResponse>> reader;
+  };
+  std::deque<Call> calls;
+  objects::v1::ListResponse part;
+  for (uint64_t i = 0; i < kListsMax; ++i) {
+    Call& call = calls.emplace_back();
+    call.reader = stub->List(&call.context, {});
+    ASSERT_TRUE(call.reader->Read(&part));  // And no further.
+    EXPECT_LT(part.ByteSizeLong(), 300'000u);
+  }
+
+  const auto status_of_another = [&] {
+    grpc::ClientContext context;
+    const auto reader = stub_->List(&context, {});
+    while (reader->Read(&part)) {
+    }
+    return reader->Finish();
+  };
+  EXPECT_EQ(status_of_another().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  calls.front().context.TryCancel();
+  const absl::Time end = absl::Now() + kPatience;
+  while (!status_of_another().ok() && absl::Now() < end) {
+  }
+  EXPECT_TRUE(status_of_another().ok());
+  for (Call& call : calls) call.context.TryCancel();
 }
 
 // --- Bad input.
