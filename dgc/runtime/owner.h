@@ -4,6 +4,8 @@
 //     builder.RegisterService(owner.service());
 //     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // or two servers may share a port
 //     ...
+//     auto server = builder.BuildAndStart();
+//     if (server == nullptr) return 1;  // the port is taken
 //     // In a handler that makes an object and returns a reference to it:
 //     *reply->mutable_upload() = owner.Share(std::make_shared<Upload>(...), context);
 //     // In a handler that is given one:
