@@ -4,6 +4,7 @@
 // not installed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 

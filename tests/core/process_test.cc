@@ -1,5 +1,6 @@
 #include "dgc/core/process.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
