@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,12 @@ struct Reclaimed {
   ObjectIndex object{};  // Already gone; may be used again for a new object later.
   ObjectId id;
   ReclaimReason reason{};
+};
+
+// One reference from an object of this process.
+struct Edge {
+  ObjectIndex from{};
+  Target to;
 };
 
 class ObjectTable {
@@ -94,11 +101,14 @@ class ObjectTable {
   void Hold(ObjectIndex object);
   void Unhold(ObjectIndex object, ReclaimReason why);
 
-  // Edges are a multiset.  A remote edge is counted in the import table by the caller.
+  // Edges are a multiset.  A remote edge is counted in the import table by the caller.  All of
+  // `edges` are added, or removed, or none is, and then *failed says which of them stands in the
+  // way.
   // RESOURCE_EXHAUSTED: edges_per_object_max.  NOT_FOUND: `from` was unexported.
-  absl::Status AddEdge(ObjectIndex from, Target to);
-  // NOT_FOUND if there is no such edge.  O(degree), latest edges first.
-  absl::Status RemoveEdge(ObjectIndex from, Target to);
+  absl::Status AddEdges(std::span<const Edge> edges, size_t* failed);
+  // NOT_FOUND if there is no such edge.  At most one pass over the edges of each object named,
+  // latest edges first.
+  absl::Status RemoveEdges(std::span<const Edge> edges, size_t* failed);
 
   // Names pin what they name.  Bind replaces.  RESOURCE_EXHAUSTED: names_max.  NOT_FOUND:
   // the object was unexported.
@@ -144,6 +154,7 @@ class ObjectTable {
     return Raw(object) < records_.end() && Get(object).id == id && id.valid();
   }
   ObjectRecord& At(ObjectIndex object) { return records_[Raw(object)]; }
+  void RemoveEdgeAt(ObjectIndex from, size_t position);
   void Doom(ObjectIndex object);
   void AfterDecrement(ObjectIndex object, ReclaimReason why);
   void End(ObjectIndex object, ReclaimReason reason, TimePoint now,

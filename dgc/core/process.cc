@@ -88,6 +88,19 @@ absl::StatusOr<ObjectIndex> Process::Resolve(const WireRef& ref, TimePoint now) 
   return *object;
 }
 
+absl::StatusOr<std::optional<Target>> Process::Locate(const WireRef& ref) const {
+  if (absl::Status status = Validate(ref); !status.ok()) return status;
+  if (ref.owner == options_.owner) {
+    if (ref.incarnation != options_.incarnation) return std::nullopt;
+    const auto object = objects_.FindRecord(ref.id);
+    return object.has_value() ? std::optional(Target(*object)) : std::nullopt;
+  }
+  const auto peer = imports_.FindPeer(ref.owner, ref.incarnation);
+  if (!peer.has_value()) return std::nullopt;
+  const auto import = imports_.Find(*peer, ref.id);
+  return import.has_value() ? std::optional(Target(*import)) : std::nullopt;
+}
+
 absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
   if (!options_.owner.empty() && ref.owner == options_.owner) {
     const auto object = Resolve(ref, now);
@@ -165,16 +178,32 @@ absl::StatusOr<WireRef> Process::Share(Target target, const ClientId& receiver, 
   return ref;
 }
 
+absl::Status Process::Link(std::span<const Edge> edges, size_t* failed) {
+  if (absl::Status status = objects_.AddEdges(edges, failed); !status.ok()) return status;
+  for (const auto& [from, to] : edges) {
+    if (to.is_import()) ++imports_[to.import()].uses;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Process::Unlink(std::span<const Edge> edges, size_t* failed, TimePoint now) {
+  if (absl::Status status = objects_.RemoveEdges(edges, failed); !status.ok()) return status;
+  for (const auto& [from, to] : edges) {
+    if (to.is_import()) DropImport(to.import(), now);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Process::Link(ObjectIndex from, Target to) {
-  absl::Status status = objects_.AddEdge(from, to);
-  if (status.ok() && to.is_import()) ++imports_[to.import()].uses;
-  return status;
+  const Edge edge{from, to};
+  size_t failed = 0;
+  return Link({&edge, 1}, &failed);
 }
 
 absl::Status Process::Unlink(ObjectIndex from, Target to, TimePoint now) {
-  absl::Status status = objects_.RemoveEdge(from, to);
-  if (status.ok() && to.is_import()) DropImport(to.import(), now);
-  return status;
+  const Edge edge{from, to};
+  size_t failed = 0;
+  return Unlink({&edge, 1}, &failed, now);
 }
 
 absl::Status Process::Bind(std::string_view name, ObjectIndex object) {

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,7 +101,10 @@ class Process {
   }
 
   // --- The graph.  `from` is an own object's index; the caller has a handle to it.  NOT_FOUND if
-  // it was unexported, as for Bind.
+  // it was unexported, as for Bind.  All edges or none: see ObjectTable.
+  absl::Status Link(std::span<const Edge> edges, size_t* failed);
+  absl::Status Unlink(std::span<const Edge> edges, size_t* failed, TimePoint now);
+  // The same with one edge.
   absl::Status Link(ObjectIndex from, Target to);
   absl::Status Unlink(ObjectIndex from, Target to, TimePoint now);
   absl::Status Bind(std::string_view name, ObjectIndex object);
@@ -112,6 +116,9 @@ class Process {
   // The live own object that `ref` names.  Errors as Import.  Gives no handle and does not consume
   // ref.transit.
   absl::StatusOr<ObjectIndex> Resolve(const WireRef& ref, TimePoint now) const;
+  // What edges to the object that `ref` names have as their target, dead or alive; nullopt: there
+  // are no edges to it.  INVALID_ARGUMENT: malformed.  Gives no handle either.
+  absl::StatusOr<std::optional<Target>> Locate(const WireRef& ref) const;
 
   // --- Messages.
   Response Received(const Request& request, TimePoint now);

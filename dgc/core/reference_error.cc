@@ -109,4 +109,12 @@ std::optional<ReferenceError> ReferenceErrorOf(const absl::Status& status) {
                         Duration(ago)};
 }
 
+absl::Status Placed(const absl::Status& status, absl::string_view where) {
+  if (status.ok()) return status;
+  absl::Status placed(status.code(), absl::StrCat(where, ": ", status.message()));
+  status.ForEachPayload(
+      [&](absl::string_view type, const absl::Cord& payload) { placed.SetPayload(type, payload); });
+  return placed;
+}
+
 }  // namespace dgc

@@ -13,6 +13,8 @@ absl::Status ShutDown() { return absl::CancelledError("this Owner or Holder was 
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
+std::string Place(const char* column, size_t row) { return absl::StrCat(column, "[", row, "]"); }
+
 }  // namespace
 
 // Performs nothing under the lock: what the Process wants done is collected before it is
@@ -262,6 +264,43 @@ absl::Status Engine::Unlink(const Ref& from, const Ref& to) {
     return absl::InvalidArgumentError("the Ref is one of another Owner or Holder");
   }
   return process_.Unlink(*object, to.handle_->target, input.now());
+}
+
+absl::Status Engine::Link(std::span<const WireRef> from, std::span<const Ref> to) {
+  DGC_CHECK(from.size() == to.size());
+  const Input input(this);
+  std::vector<Edge> edges;
+  edges.reserve(from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    const auto object = Own(from[i], input.now());
+    if (!object.ok()) return Placed(object.status(), Place("from", i));
+    const auto target = Held(to[i], input.now());
+    if (!target.ok()) return Placed(target.status(), Place("to", i));
+    edges.push_back({*object, *target});
+  }
+  size_t failed = 0;
+  const absl::Status status = process_.Link(edges, &failed);
+  return Placed(status, Place("from", failed));
+}
+
+absl::Status Engine::Unlink(std::span<const WireRef> from, std::span<const WireRef> to) {
+  DGC_CHECK(from.size() == to.size());
+  const Input input(this);
+  std::vector<Edge> edges;
+  edges.reserve(from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    const auto object = Own(from[i], input.now());
+    if (!object.ok()) return Placed(object.status(), Place("from", i));
+    const auto target = process_.Locate(to[i]);
+    if (!target.ok()) return Placed(target.status(), Place("to", i));
+    if (!target->has_value()) {
+      return Placed(absl::NotFoundError("the object has no such edge"), Place("from", i));
+    }
+    edges.push_back({*object, **target});
+  }
+  size_t failed = 0;
+  const absl::Status status = process_.Unlink(edges, &failed, input.now());
+  return Placed(status, Place("from", failed));
 }
 
 absl::StatusOr<Edges> Engine::EdgesOf(const Ref& from, size_t limit) {

@@ -23,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -93,6 +94,9 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   absl::Status Unexport(const Ref& ref);
   absl::Status Link(const Ref& from, const Ref& to);
   absl::Status Unlink(const Ref& from, const Ref& to);
+  // REQUIRES, of both: as many of one as of the other.
+  absl::Status Link(std::span<const WireRef> from, std::span<const Ref> to);
+  absl::Status Unlink(std::span<const WireRef> from, std::span<const WireRef> to);
   absl::StatusOr<Edges> EdgesOf(const Ref& from, size_t limit);
   absl::Status Bind(std::string_view name, const Ref& object);
   absl::Status Unbind(std::string_view name);

@@ -1,5 +1,6 @@
 #include "services/object_host/object.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/str_cat.h"
@@ -15,11 +16,11 @@ absl::Mutex& LockOf(const Object* object) {
 
 }  // namespace
 
-bool PayloadBudget::Take(uint64_t bytes) {
+bool Budget::Take(uint64_t amount) {
   uint64_t used = used_.load(std::memory_order_relaxed);
   do {
-    if (bytes > bytes_max_ || used > bytes_max_ - bytes) return false;
-  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
+    if (amount > max_ || used > max_ - amount) return false;
+  } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
   return true;
 }
 

@@ -18,37 +18,37 @@
 
 namespace object_host {
 
-// Counts payload bytes against a bound.  Thread-safe.
-class PayloadBudget {
+// Counts what is in use (bytes of payload, calls) against a bound.  Thread-safe.
+class Budget {
  public:
-  explicit PayloadBudget(uint64_t bytes_max) : bytes_max_(bytes_max) {}
+  explicit Budget(uint64_t max) : max_(max) {}
   // False, and nothing taken, if that would go over the bound.
-  bool Take(uint64_t bytes);
-  void Return(uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  bool Take(uint64_t amount);
+  void Return(uint64_t amount) { used_.fetch_sub(amount, std::memory_order_relaxed); }
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }
 
  private:
-  const uint64_t bytes_max_;
+  const uint64_t max_;
   std::atomic<uint64_t> used_{0};
 };
 
 // What all objects of one type share, so that each carries one pointer.
 struct Kind {
   std::string type;
-  PayloadBudget* budget = nullptr;
+  Budget* budget = nullptr;
 };
 
 // The types seen so far.  Thread-safe.
 class Kinds {
  public:
   // `budget` outlives everything of these kinds.
-  Kinds(size_t kinds_max, PayloadBudget* budget) : kinds_max_(kinds_max), budget_(budget) {}
+  Kinds(size_t kinds_max, Budget* budget) : kinds_max_(kinds_max), budget_(budget) {}
   // Lives as long as this.  RESOURCE_EXHAUSTED: too many different types.
   absl::StatusOr<const Kind*> Get(const std::string& type);
 
  private:
   const size_t kinds_max_;
-  PayloadBudget* const budget_;
+  Budget* const budget_;
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<const Kind>> kinds_ ABSL_GUARDED_BY(mutex_);
 };

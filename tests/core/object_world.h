@@ -4,6 +4,7 @@
 // not installed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -41,14 +42,18 @@ class ObjectWorld {
     table_.Unpin(child);
     return child;
   }
+  absl::Status TryLink(const std::vector<Edge>& edges) { return table_.AddEdges(edges, &failed_); }
+  absl::Status TryUnlink(const std::vector<Edge>& edges) {
+    return table_.RemoveEdges(edges, &failed_);
+  }
   void Link(ObjectIndex from, ObjectIndex to) {
-    EXPECT_EQ(table_.AddEdge(from, Target(to)), absl::OkStatus());
+    EXPECT_EQ(TryLink({{from, Target(to)}}), absl::OkStatus());
   }
   void Link(ObjectIndex from, ImportIndex to) {
-    EXPECT_EQ(table_.AddEdge(from, Target(to)), absl::OkStatus());
+    EXPECT_EQ(TryLink({{from, Target(to)}}), absl::OkStatus());
   }
   void Unlink(ObjectIndex from, ObjectIndex to) {
-    EXPECT_EQ(table_.RemoveEdge(from, Target(to)), absl::OkStatus());
+    EXPECT_EQ(TryUnlink({{from, Target(to)}}), absl::OkStatus());
   }
 
   bool Work(size_t budget) { return table_.Work(budget, now_, &reclaimed_, &dropped_); }
@@ -82,6 +87,7 @@ class ObjectWorld {
   ObjectTable table_;
   TimePoint now_ = TimePoint(std::chrono::seconds(1000));
   uint64_t created_ = 0;
+  size_t failed_ = 0;  // Of TryLink and TryUnlink, when they fail.
   std::vector<Reclaimed> reclaimed_;
   std::vector<ImportIndex> dropped_;
 };

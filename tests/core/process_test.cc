@@ -1,5 +1,6 @@
 #include "dgc/core/process.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -267,6 +268,41 @@ TEST_F(ProcessTest, UnlinkGivesTheUseBack) {
   EXPECT_THAT(strategy_->dropped_, ElementsAre(import.import()));
   EXPECT_THAT(process_->Unlink(object.object(), import, kNow),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(ProcessTest, UnlinkOfSeveralGivesBackAllUsesOrNone) {
+  const Target object = Export(kId);
+  const Target first = Import(Theirs(1));
+  const Target second = Import(Theirs(2));
+  const std::vector<Edge> edges = {{object.object(), first}, {object.object(), second}};
+  size_t failed = 0;
+  ASSERT_THAT(process_->Link(edges, &failed), IsOk());
+  process_->Drop(first, kNow);
+  process_->Drop(second, kNow);
+
+  const std::vector<Edge> too_many = {edges[0], edges[1], edges[0]};
+  EXPECT_THAT(process_->Unlink(too_many, &failed, kNow), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(failed, 2u);
+  EXPECT_THAT(strategy_->dropped_, IsEmpty());
+
+  EXPECT_THAT(process_->Unlink(edges, &failed, kNow), IsOk());
+  EXPECT_EQ(process_->imports().size(), 0u);
+}
+
+TEST_F(ProcessTest, WhatAReferenceNamesIsLocatedDeadOrAlive) {
+  const Target object = Export(kId);
+  const Target import = Import(Theirs(1));
+  const WireRef own = process_->Describe(object);
+  WireRef earlier = own;
+  earlier.incarnation = Incarnation{Raw(own.incarnation) + 1};
+  process_->Unexport(object.object(), kNow);
+  Settle();
+
+  EXPECT_EQ(*process_->Locate(own), object);
+  EXPECT_EQ(*process_->Locate(Theirs(1)), import);
+  EXPECT_EQ(*process_->Locate(Theirs(2)), std::nullopt);
+  EXPECT_EQ(*process_->Locate(earlier), std::nullopt);
+  EXPECT_THAT(process_->Locate({}).status(), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_F(ProcessTest, ARefusedLinkTakesNoUse) {

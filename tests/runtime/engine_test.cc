@@ -237,6 +237,34 @@ TEST(EngineTest, RemoteEdgeIsHeldByTheObjectAndCleanedWhenItGoes) {
   EXPECT_EQ(world.gone, 1);
 }
 
+TEST(EngineTest, EdgesAreAddedAndRemovedTogetherOrNotAtAll) {
+  World world;
+  Engine& owner = world.AddOwner("owner:1");
+  Engine& far = world.AddOwner("far:1");
+  const Ref from = Export(owner, std::make_shared<Upload>());
+  const Ref near = Export(owner, std::make_shared<Upload>());
+  const Ref remote = owner.Import(Share(far, std::make_shared<Upload>(), owner.id()));
+  const WireRef source = from.Describe();
+  const std::vector<WireRef> sources = {source, source};
+
+  EXPECT_THAT(owner.Link(sources, std::vector<Ref>{near, Ref()}),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("to[1]: ")));
+  EXPECT_THAT(
+      owner.Link(std::vector<WireRef>{source, remote.Describe()}, std::vector<Ref>{near, near}),
+      StatusIs(Code::kFailedPrecondition, HasSubstr("from[1]: ")));
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 0u);
+  EXPECT_THAT(owner.Link(sources, std::vector<Ref>{near, remote}), IsOk());
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 2u);
+
+  const std::vector<WireRef> targets = {remote.Describe(), near.Describe()};
+  EXPECT_THAT(owner.Unlink(sources, std::vector<WireRef>{targets[0], source}),
+              StatusIs(Code::kNotFound, HasSubstr("from[1]: ")));
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 2u);
+  ASSERT_THAT(owner.Unexport(near), IsOk());
+  EXPECT_THAT(owner.Unlink(sources, targets), IsOk());
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 0u);
+}
+
 TEST(EngineTest, RefOfAnotherEngineIsRefused) {
   World world;
   Engine& owner = world.AddOwner("owner:1");

@@ -20,7 +20,7 @@ class ObjectTest : public ::testing::Test {
     return std::make_shared<Object>(*kinds_.Get("t"), "label", payload);
   }
 
-  PayloadBudget budget_{10};
+  Budget budget_{10};
   Kinds kinds_{2, &budget_};
 };
 

@@ -3,6 +3,7 @@
 // Verbs are short so that a test reads as a script.  Not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
