@@ -8,26 +8,20 @@ PeerIndex ImportTable::InternPeer(const std::string& owner, Incarnation incarnat
   if (const auto found = FindPeer(owner, incarnation); found.has_value()) return *found;
   const PeerIndex peer{peers_.Allocate()};
   peers_[Raw(peer)] = {owner, incarnation, 0};
-  peers_by_owner_[owner].push_back(peer);
+  by_run_.insert(Raw(peer));
   return peer;
 }
 
 std::optional<PeerIndex> ImportTable::FindPeer(const std::string& owner,
                                                Incarnation incarnation) const {
-  const auto it = peers_by_owner_.find(owner);
-  if (it == peers_by_owner_.end()) return std::nullopt;
-  for (const PeerIndex peer : it->second) {
-    if (GetPeer(peer).incarnation == incarnation) return peer;
-  }
-  return std::nullopt;
+  const auto it = by_run_.find(Run{owner, incarnation});
+  if (it == by_run_.end()) return std::nullopt;
+  return PeerIndex{*it};
 }
 
 void ImportTable::ForgetPeer(PeerIndex peer) {
-  const Peer& record = GetPeer(peer);
-  DGC_CHECK(record.imports == 0);
-  const auto it = peers_by_owner_.find(record.owner);
-  std::erase(it->second, peer);
-  if (it->second.empty()) peers_by_owner_.erase(it);
+  DGC_CHECK(GetPeer(peer).imports == 0);
+  by_run_.erase(Raw(peer));
   peers_.Free(Raw(peer));
 }
 

@@ -10,8 +10,12 @@ namespace dgc {
 
 using State = ObjectRecord::State;
 
-ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters)
-    : options_(options), counters_(counters), collector_(options.local_round_interval, &records_) {}
+ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters, uint64_t secret)
+    : options_(options),
+      counters_(counters),
+      by_id_(secret),
+      collector_(options.local_round_interval, &records_),
+      remembered_by_id_(secret) {}
 
 absl::StatusOr<ObjectIndex> ObjectTable::Add(const ObjectId& id, uint16_t type) {
   if (records_.size() >= options_.objects_max) {

@@ -58,7 +58,8 @@ struct Reclaimed {
 
 class ObjectTable {
  public:
-  ObjectTable(ObjectTableOptions options, Counters* counters);
+  // `secret`: random, known to nobody outside this process.
+  ObjectTable(ObjectTableOptions options, Counters* counters, uint64_t secret);
 
   // An id for the object to be added next, of 96 random bits and 32 that say where its record will
   // be: such an object needs no entry in the index, and is found with one cache miss.

@@ -29,7 +29,10 @@ absl::Status Validate(const WireRef& ref) {
 }  // namespace
 
 Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random* random)
-    : options_(std::move(options)), random_(random), objects_(options_.objects, &counters_) {
+    : options_(std::move(options)),
+      random_(random),
+      objects_(options_.objects, &counters_, random->Next()),
+      imports_(random->Next()) {
   DGC_CHECK(options_.self.valid());
   DGC_CHECK(options_.owner.empty() || Raw(options_.incarnation) != 0);
   strategy_ =

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/testing/least_time.h"
 
 namespace dgc {
 namespace {
@@ -15,9 +16,10 @@ namespace {
 constexpr Incarnation kRun{1};
 constexpr Incarnation kNextRun{2};
 constexpr ObjectId kId{1, 2};
+constexpr uint64_t kSecret = 0x243f6a8885a308d3;
 
 TEST(ImportTableTest, OneRunOfOneOwnerIsOnePeer) {
-  ImportTable table;
+  ImportTable table(kSecret);
 
   const PeerIndex peer = table.InternPeer("a:1", kRun);
 
@@ -30,7 +32,7 @@ TEST(ImportTableTest, OneRunOfOneOwnerIsOnePeer) {
 }
 
 TEST(ImportTableTest, AForgottenPeerIsNoLongerFoundAndItsPositionIsReused) {
-  ImportTable table;
+  ImportTable table(kSecret);
   const PeerIndex old = table.InternPeer("a:1", kRun);
   const PeerIndex next = table.InternPeer("a:1", kNextRun);
 
@@ -44,7 +46,7 @@ TEST(ImportTableTest, AForgottenPeerIsNoLongerFoundAndItsPositionIsReused) {
 }
 
 TEST(ImportTableDeathTest, APeerWithImportsIsNotForgotten) {
-  ImportTable table;
+  ImportTable table(kSecret);
   const PeerIndex peer = table.InternPeer("a:1", kRun);
   table.Intern(peer, kId, 0);
 
@@ -52,7 +54,7 @@ TEST(ImportTableDeathTest, APeerWithImportsIsNotForgotten) {
 }
 
 TEST(ImportTableTest, TheSameObjectOfTheSameRunIsOneRecord) {
-  ImportTable table;
+  ImportTable table(kSecret);
   const PeerIndex peer = table.InternPeer("a:1", kRun);
   const PeerIndex next = table.InternPeer("a:1", kNextRun);
 
@@ -69,7 +71,7 @@ TEST(ImportTableTest, TheSameObjectOfTheSameRunIsOneRecord) {
 }
 
 TEST(ImportTableTest, AnErasedRecordIsNotFoundAndItsSuccessorIsAsNew) {
-  ImportTable table;
+  ImportTable table(kSecret);
   const PeerIndex peer = table.InternPeer("a:1", kRun);
   const ImportIndex import = table.Intern(peer, kId, 3);
   table[import].lost = LossCause::kReclaimed;
@@ -85,16 +87,46 @@ TEST(ImportTableTest, AnErasedRecordIsNotFoundAndItsSuccessorIsAsNew) {
 }
 
 TEST(ImportTableDeathTest, ARecordInUseIsNotErased) {
-  ImportTable table;
+  ImportTable table(kSecret);
   const ImportIndex import = table.Intern(table.InternPeer("a:1", kRun), kId, 3);
   table[import].uses = 1;
 
   EXPECT_DEATH(table.Erase(import), "uses == 0");
 }
 
+// Whoever sends a reference chooses the id in it.
+TEST(ImportTableTest, IdsChosenToBeAlikeCostWhatOthersDo) {
+  const auto time = [](bool chosen) {
+    return testing::LeastSeconds([chosen] {
+      ImportTable table(kSecret);
+      const PeerIndex peer = table.InternPeer("a:1", kRun);
+      for (uint64_t i = 1; i <= 20'000; ++i) {
+        const uint64_t high = Mix(i);
+        table.Intern(peer, {high, chosen ? high ^ 42 : Mix(high)}, 0);
+      }
+    });
+  };
+
+  EXPECT_LT(time(true), 20 * time(false));
+}
+
+// And the incarnation; each is a peer for a while.
+TEST(ImportTableTest, ManyRunsOfOneOwnerCostWhatManyOwnersDo) {
+  const auto time = [](bool same) {
+    return testing::LeastSeconds([same] {
+      ImportTable table(kSecret);
+      for (uint64_t i = 1; i <= 20'000; ++i) {
+        table.InternPeer(same ? "a:1" : "a:" + std::to_string(i), Incarnation{i});
+      }
+    });
+  };
+
+  EXPECT_LT(time(true), 10 * time(false));
+}
+
 TEST(ImportTableTest, AgreesWithAMap) {
   std::mt19937_64 random(3);
-  ImportTable table;
+  ImportTable table(kSecret);
   std::vector<PeerIndex> peers;
   for (int i = 0; i < 5; ++i) peers.push_back(table.InternPeer("o" + std::to_string(i), kRun));
   std::map<std::pair<PeerIndex, uint64_t>, ImportIndex> model;

@@ -18,7 +18,8 @@ namespace dgc::testing {
 
 class ObjectWorld {
  public:
-  explicit ObjectWorld(ObjectTableOptions options = {}) : table_(options, &counters_) {}
+  explicit ObjectWorld(ObjectTableOptions options = {})
+      : table_(options, &counters_, /*secret=*/1) {}
 
   static ObjectId IdOf(uint64_t number) { return {Mix(number), Mix(~number)}; }
 

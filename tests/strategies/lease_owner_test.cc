@@ -349,6 +349,32 @@ TEST_F(LeaseOwnerTest, DepartedClientsAreForgottenInTime) {
   EXPECT_FALSE(owner_.process.wake_at().has_value()) << "nothing is left to wake up for";
 }
 
+// As far as it depends on what clients know: their ids, and the positions that object ids show.
+TEST_F(LeaseOwnerTest, TheOrderOfAClientsListingsIsASecretOfThisRun) {
+  Node other(8, "host:1", TestLease());
+  const auto order = [](Node& node) {
+    std::vector<Row> rows;
+    std::vector<Target> handles;
+    for (int i = 0; i < 100; ++i) {
+      handles.push_back(node.Export());
+      rows.push_back({node.process.Describe(handles.back()).id});
+    }
+    const Incarnation run = node.process.options().incarnation;
+    node.process.Received(DirtyRequest{kAlice, run, SequenceNumber{1}, {}, rows, {}}, node.now);
+    for (const Target handle : handles) node.Drop(handle);
+    node.Sleep(seconds(11));
+    std::vector<ObjectId> reclaimed;
+    for (const Reclaimed& end : node.reclaimed) reclaimed.push_back(end.id);
+    return reclaimed;
+  };
+
+  const std::vector<ObjectId> here = order(owner_);
+  const std::vector<ObjectId> there = order(other);
+
+  EXPECT_THAT(here, ::testing::UnorderedElementsAreArray(there));
+  EXPECT_NE(here, there);
+}
+
 TEST_F(LeaseOwnerTest, ALapseOfManyListingsIsTakenApartInBoundedSteps) {
   std::vector<Row> rows;
   std::vector<Target> handles;

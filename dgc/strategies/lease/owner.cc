@@ -69,7 +69,7 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const Client
   client.id = id;
   client.key = key;
   client.serial = next_serial_++;
-  client.listings = PairTable(client.serial);
+  client.listings = PairTable(context_.random->Next());
   if (next_serial_ == 0) next_serial_ = 1;  // 0 is nobody.
   client.deadline = clock_.lease_now() + term;
   client.term = term;
