@@ -31,11 +31,10 @@ std::optional<ImportIndex> ImportTable::Find(PeerIndex peer, const ObjectId& id)
   return ImportIndex{*it};
 }
 
-ImportIndex ImportTable::Intern(PeerIndex peer, const ObjectId& id, uint16_t type) {
-  if (const auto found = Find(peer, id); found.has_value()) return *found;
+ImportIndex ImportTable::Add(PeerIndex peer, const ObjectId& id, uint16_t type) {
   const uint32_t index = records_.Allocate();
   records_[index] = {.id = id, .peer = peer, .type = type, .in_use = true};
-  by_id_.insert(index);
+  DGC_CHECK(by_id_.insert(index).second);
   ++peers_[Raw(peer)].imports;
   return ImportIndex{index};
 }
@@ -44,6 +43,7 @@ void ImportTable::Erase(ImportIndex import) {
   const ImportRecord& record = (*this)[import];
   DGC_CHECK(record.in_use && record.uses == 0);
   --peers_[Raw(record.peer)].imports;
+  types_->Unuse(record.type);
   by_id_.erase(Raw(import));
   records_.Free(Raw(import));
 }

@@ -19,6 +19,7 @@
 #include "dgc/core/ids.h"
 #include "dgc/core/reference_error.h"
 #include "dgc/core/slab.h"
+#include "dgc/core/type_table.h"
 
 namespace dgc {
 
@@ -41,8 +42,10 @@ struct Peer {
 class ImportTable {
  public:
   // `secret`: random, known to nobody outside this process.
-  explicit ImportTable(uint64_t secret)
-      : by_id_(0, Hash{&records_, secret}, Eq{&records_}),
+  // `types` outlives the table.
+  ImportTable(TypeTable* types, uint64_t secret)
+      : types_(types),
+        by_id_(0, Hash{&records_, secret}, Eq{&records_}),
         by_run_(0, RunHash{&peers_, secret}, RunEq{&peers_}) {}
 
   // The peer of that name and incarnation, made if there is none.
@@ -55,8 +58,9 @@ class ImportTable {
   uint32_t peers_end() const { return peers_.end(); }
   size_t peers() const { return peers_.size(); }
 
-  // The record for that object, made (with no use) if there is none.
-  ImportIndex Intern(PeerIndex peer, const ObjectId& id, uint16_t type);
+  // The record for that object, with no use.  It takes over a use of `type`, until it is erased.
+  // REQUIRES: there is none yet.
+  ImportIndex Add(PeerIndex peer, const ObjectId& id, uint16_t type);
   std::optional<ImportIndex> Find(PeerIndex peer, const ObjectId& id) const;
   // REQUIRES: uses == 0.
   void Erase(ImportIndex import);
@@ -119,6 +123,7 @@ class ImportTable {
     bool operator()(const Run& a, uint32_t b) const { return (*this)(b, a); }
   };
 
+  TypeTable* const types_;
   Slab<ImportRecord> records_;
   absl::flat_hash_set<uint32_t, Hash, Eq> by_id_;
   Slab<Peer> peers_;

@@ -10,9 +10,11 @@ namespace dgc {
 
 using State = ObjectRecord::State;
 
-ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters, uint64_t secret)
+ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters, TypeTable* types,
+                         uint64_t secret)
     : options_(options),
       counters_(counters),
+      types_(types),
       by_id_(secret),
       collector_(options.local_round_interval, &records_),
       remembered_by_id_(secret) {}
@@ -273,6 +275,7 @@ void ObjectTable::FreeIfUnused(ObjectIndex object) {
   }
   const ObjectId& id = record.id;
   if (Hint(id) != object) by_id_.Erase(TagOf(id.high, id.low), Raw(object));
+  types_->Unuse(record.type);
   records_.Free(Raw(object));
 }
 
