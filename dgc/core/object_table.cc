@@ -10,8 +10,14 @@ namespace dgc {
 
 using State = ObjectRecord::State;
 
-ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters)
-    : options_(options), counters_(counters), collector_(options.local_round_interval, &records_) {}
+ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters, TypeTable* types,
+                         uint64_t secret)
+    : options_(options),
+      counters_(counters),
+      types_(types),
+      by_id_(secret),
+      collector_(options.local_round_interval, &records_),
+      remembered_by_id_(secret) {}
 
 absl::StatusOr<ObjectIndex> ObjectTable::Add(const ObjectId& id, uint16_t type) {
   if (records_.size() >= options_.objects_max) {
@@ -309,6 +315,7 @@ void ObjectTable::FreeIfUnused(ObjectIndex object) {
   }
   const ObjectId& id = record.id;
   if (Hint(id) != object) by_id_.Erase(TagOf(id.high, id.low), Raw(object));
+  types_->Unuse(record.type);
   records_.Free(Raw(object));
 }
 

@@ -34,6 +34,7 @@
 #include "dgc/core/position_index.h"
 #include "dgc/core/slab.h"
 #include "dgc/core/time.h"
+#include "dgc/core/type_table.h"
 
 namespace dgc {
 
@@ -65,14 +66,17 @@ struct Edge {
 
 class ObjectTable {
  public:
-  ObjectTable(ObjectTableOptions options, Counters* counters);
+  // `secret`: random, known to nobody outside this process.  `counters` and `types` outlive the
+  // table.
+  ObjectTable(ObjectTableOptions options, Counters* counters, TypeTable* types, uint64_t secret);
 
   // An id for the object to be added next, of 96 random bits and 32 that say where its record will
   // be: such an object needs no entry in the index, and is found with one cache miss.
   ObjectId NewId(uint64_t random, uint64_t more_random) const {
     return {random, more_random << 32 | records_.next()};
   }
-  // Adds an object with one pin.  Any id will do, but see NewId.  RESOURCE_EXHAUSTED: objects_max.
+  // Adds an object with one pin, which takes over a use of `type`, until its record goes.  Any id
+  // will do, but see NewId.  RESOURCE_EXHAUSTED: objects_max.
   // REQUIRES: `id` is valid and was never added.
   absl::StatusOr<ObjectIndex> Add(const ObjectId& id, uint16_t type);
 
@@ -165,6 +169,7 @@ class ObjectTable {
 
   const ObjectTableOptions options_;
   Counters* const counters_;
+  TypeTable* const types_;
   Slab<ObjectRecord> records_;
   // Those whose id does not say where they are.
   PositionIndex by_id_;

@@ -23,7 +23,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dgc/core/counters.h"
@@ -35,6 +34,7 @@
 #include "dgc/core/reference_error.h"
 #include "dgc/core/strategy.h"
 #include "dgc/core/time.h"
+#include "dgc/core/type_table.h"
 
 namespace dgc {
 
@@ -51,8 +51,8 @@ struct ProcessOptions {
   std::function<ClientKey(const std::string& owner, Incarnation)> key{};
   // The most different references held at once; Import() beyond it is RESOURCE_EXHAUSTED.
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
-  // The most different types of objects and imports together; references that arrive add new ones
-  // to the first half only.  At most 65,535.
+  // The most different types of the objects and imports there are; references that arrive add new
+  // ones to the first half only.  At most 65,535.
   uint32_t types_max = 4096;
   // The most runs of owners of which something is held; Import() of another's is
   // RESOURCE_EXHAUSTED.
@@ -142,10 +142,14 @@ class Process {
   const ImportTable& imports() const { return imports_; }
   const Counters& counters() const { return counters_; }
   Strategy::Sizes sizes() const { return strategy_->sizes(); }
-  const std::string& TypeName(uint16_t type) const { return type_names_[type]; }
+  const TypeTable& types() const { return types_; }
+  // Of an object or import that is there.
+  const std::string& TypeName(uint16_t type) const { return types_.NameOf(type); }
 
  private:
-  absl::StatusOr<uint16_t> InternType(std::string_view type, size_t types_max);
+  absl::StatusOr<uint16_t> UseType(std::string_view type, size_t types_max);
+  // The record of what `ref` names, made if there is none.  REQUIRES: `ref` is well formed.
+  absl::StatusOr<ImportIndex> FindOrAddImport(const WireRef& ref);
   absl::Status Absent(const ObjectId& id, TimePoint now) const;
   void DropImport(ImportIndex import, TimePoint now);
 
@@ -153,10 +157,9 @@ class Process {
   Random* const random_;
   Counters counters_;
   Outputs outputs_;
+  TypeTable types_;
   ObjectTable objects_;
   ImportTable imports_;
-  std::vector<std::string> type_names_;
-  absl::flat_hash_map<std::string, uint16_t> type_index_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<ImportIndex> dropped_;
 };

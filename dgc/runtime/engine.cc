@@ -88,11 +88,12 @@ Ref Engine::Refused(absl::Status status) {
 absl::Status Engine::AdoptType(uint16_t type, const std::type_info& cpp_type) {
   if (kinds_.size() <= type) kinds_.resize(type + size_t{1});
   Kind& kind = kinds_[type];
-  if (kind.cpp_type == nullptr) {
-    kind = {&cpp_type, process_.TypeName(type)};
+  const std::string& wire_type = process_.TypeName(type);
+  if (kind.wire_type == nullptr || *kind.wire_type != wire_type) {
+    kind = {&cpp_type, std::make_shared<const std::string>(wire_type)};
   } else if (*kind.cpp_type != cpp_type) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the type \"", kind.wire_type, "\" already stands for another C++ type"));
+        absl::StrCat("the type \"", wire_type, "\" already stands for another C++ type"));
   }
   return absl::OkStatus();
 }
@@ -196,7 +197,7 @@ absl::StatusOr<std::shared_ptr<void>> Engine::PayloadOf(absl::StatusOr<ObjectInd
   const Kind& kind = kinds_[payloads_.KindOf(*object)];
   if (*kind.cpp_type != cpp_type) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the object is a \"", kind.wire_type, "\", of another C++ type"));
+        absl::StrCat("the object is a \"", *kind.wire_type, "\", of another C++ type"));
   }
   return payloads_.Get(*object);
 }
@@ -435,6 +436,7 @@ Stats Engine::stats() {
       .names = process_.objects().names(),
       .imports = process_.imports().size(),
       .peers = process_.imports().peers(),
+      .types = process_.types().size(),
       .requests_in_flight = in_flight_,
       .finalizers_waiting = finalizer_.waiting(),
       .events_waiting = notifier_.waiting(),

@@ -140,12 +140,13 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   struct Kind {
     const std::type_info* cpp_type =
         nullptr;  // Null while only references of others have that wire type.
-    std::string wire_type;
+    // Null likewise.  Shared with finalizations: once no object has it, its number is given away.
+    std::shared_ptr<const std::string> wire_type;
   };
   struct Finalization {
     ObjectId id;
     ReclaimReason reason{};
-    const std::string* type = nullptr;  // Lives as long as the engine.
+    std::shared_ptr<const std::string> type;
     std::shared_ptr<void> object;
     WallTime time{};
   };

@@ -88,9 +88,8 @@ void Engine::CollectReclaimed() {
   for (const Reclaimed& reclaimed : outputs_.reclaimed) {
     PayloadTable::Payload payload = payloads_.Take(reclaimed.object);
     if (payload.object == nullptr) continue;  // Refused by AdoptType.
-    chores_.finalizations.push_back({reclaimed.id, reclaimed.reason,
-                                     &kinds_[payload.kind].wire_type, std::move(payload.object),
-                                     time});
+    chores_.finalizations.push_back({reclaimed.id, reclaimed.reason, kinds_[payload.kind].wire_type,
+                                     std::move(payload.object), time});
   }
 }
 

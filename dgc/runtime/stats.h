@@ -17,6 +17,7 @@ struct Stats {
   uint64_t names = 0;
   uint64_t imports = 0;
   uint64_t peers = 0;
+  uint64_t types = 0;  // that objects or imports have
   uint64_t requests_in_flight = 0;
   uint64_t finalizers_waiting = 0;
   uint64_t events_waiting = 0;      // for their callback, or for the log

@@ -32,33 +32,42 @@ class Budget {
   std::atomic<uint64_t> used_{0};
 };
 
+class Kinds;
+
 // What all objects of one type share, so that each carries one pointer.
 struct Kind {
-  std::string type;
-  Budget* budget = nullptr;
+  const std::string type;
+  Budget* const budget;
+  Kinds* const kinds;
+  uint64_t uses = 0;  // guarded by the lock of `kinds`
 };
 
-// The types seen so far.  Thread-safe.
+// The types of the objects there are.  Thread-safe.
 class Kinds {
  public:
-  // `budget` outlives everything of these kinds.
+  // Both this and `budget` outlive everything of these kinds.
   Kinds(size_t kinds_max, Budget* budget) : kinds_max_(kinds_max), budget_(budget) {}
-  // Lives as long as this.  RESOURCE_EXHAUSTED: too many different types.
-  absl::StatusOr<const Kind*> Get(const std::string& type);
+  // Counts as one use.  RESOURCE_EXHAUSTED: too many different types.
+  absl::StatusOr<Kind*> Use(const std::string& type);
+  // Takes one use back; the kind goes with the last.
+  void Unuse(Kind* kind);
 
  private:
   const size_t kinds_max_;
   Budget* const budget_;
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, std::unique_ptr<const Kind>> kinds_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::unique_ptr<Kind>> kinds_ ABSL_GUARDED_BY(mutex_);
 };
 
 class Object {
  public:
-  // Takes over `payload`, whose bytes have been taken from the budget of `kind`.
-  Object(const Kind* kind, std::string label, std::string payload)
+  // Takes over one use of `kind`, and `payload`, whose bytes have been taken from its budget.
+  Object(Kind* kind, std::string label, std::string payload)
       : kind_(kind), label_(std::move(label)), payload_(std::move(payload)) {}
-  ~Object() { kind_->budget->Return(payload_.size()); }
+  ~Object() {
+    kind_->budget->Return(payload_.size());
+    kind_->kinds->Unuse(kind_);
+  }
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
 
@@ -72,7 +81,7 @@ class Object {
   absl::StatusOr<uint64_t> Write(uint64_t offset, const std::string& bytes, uint64_t bytes_max);
 
  private:
-  const Kind* const kind_;
+  Kind* const kind_;
   const std::string label_;
   // Guarded by the lock for this object, one of a few that all objects share.
   std::string payload_;

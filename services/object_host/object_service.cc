@@ -90,7 +90,7 @@ class Lister : public grpc::ServerWriteReactor<ListResponse> {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& request) {
+absl::Status ObjectStore::Check(const NewObject& request) const {
   if (request.type().size() > kTypeBytesMax || request.label().size() > kLabelBytesMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("type: at most ", kTypeBytesMax, " bytes; label: at most ", kLabelBytesMax));
@@ -103,9 +103,14 @@ absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& reque
     return absl::InvalidArgumentError(
         absl::StrCat("payload: at most ", options_.payload_bytes_max, " bytes"));
   }
-  const absl::StatusOr<const Kind*> kind = kinds_.Get(request.type());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& request) {
+  const absl::StatusOr<Kind*> kind = kinds_.Use(request.type());
   if (!kind.ok()) return kind.status();
   if (!budget_.Take(request.payload().size())) {
+    kinds_.Unuse(*kind);
     return absl::ResourceExhaustedError("the payloads of this host are full");
   }
   return std::make_shared<Object>(*kind, request.label(), request.payload());
@@ -139,9 +144,14 @@ absl::Status ObjectServiceImpl::DoCreate(const grpc::ServerContextBase* context,
   if (request.objects_size() > kObjectsPerRequestMax) {
     return absl::InvalidArgumentError(absl::StrCat("objects: at most ", kObjectsPerRequestMax));
   }
+  // First what is wrong with the request whatever is hosted, so that it changes nothing.
+  absl::Status status;
+  for (int i = 0; status.ok() && i < request.objects_size(); ++i) {
+    status = dgc::Placed(store_.Check(request.objects(i)), absl::StrCat("objects[", i, "]"));
+  }
+  if (!status.ok()) return status;
   std::vector<dgc::Ref> created;
   created.reserve(request.objects_size());
-  absl::Status status;
   for (const NewObject& object : request.objects()) {
     absl::StatusOr<dgc::Ref> one = CreateOne(object);
     status = dgc::Placed(one.status(), absl::StrCat("objects[", created.size(), "]"));

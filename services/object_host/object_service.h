@@ -37,7 +37,7 @@ struct ObjectServiceOptions {
   // The largest payload of one object, and of all together, in bytes.
   uint64_t payload_bytes_max = uint64_t{1} << 30;
   uint64_t payload_bytes_total_max = uint64_t{16} << 30;
-  // The most different types.
+  // The most different types of the objects there are.
   size_t types_max = 4096;
 };
 
@@ -49,8 +49,10 @@ class ObjectStore {
         budget_(options.payload_bytes_total_max),
         kinds_(options.types_max, &budget_) {}
 
-  // Checks the bounds and makes an object that nobody hosts yet.  INVALID_ARGUMENT,
-  // RESOURCE_EXHAUSTED.
+  // Whether `request` is within the bounds on one object.  INVALID_ARGUMENT.
+  absl::Status Check(const objects::v1::NewObject& request) const;
+  // Makes an object that nobody hosts yet.  RESOURCE_EXHAUSTED.
+  // REQUIRES: it was checked.
   absl::StatusOr<std::shared_ptr<Object>> Make(const objects::v1::NewObject& request);
 
   const ObjectServiceOptions& options() const { return options_; }

@@ -19,7 +19,8 @@ namespace dgc::testing {
 
 class ObjectWorld {
  public:
-  explicit ObjectWorld(ObjectTableOptions options = {}) : table_(options, &counters_) {}
+  explicit ObjectWorld(ObjectTableOptions options = {})
+      : table_(options, &counters_, &types_, /*secret=*/1) {}
 
   static ObjectId IdOf(uint64_t number) { return {Mix(number), Mix(~number)}; }
 
@@ -31,7 +32,7 @@ class ObjectWorld {
   ObjectIndex New() {
     ++created_;
     last_id_ = direct_ids_ ? table_.NewId(Mix(created_), Mix(~created_)) : IdOf(created_);
-    const auto object = table_.Add(last_id_, 0);
+    const auto object = table_.Add(last_id_, *types_.Use("t", 1));
     EXPECT_TRUE(object.ok()) << object.status();
     return *object;
   }
@@ -84,6 +85,7 @@ class ObjectWorld {
   }
 
   Counters counters_;
+  TypeTable types_;
   ObjectTable table_;
   TimePoint now_ = TimePoint(std::chrono::seconds(1000));
   uint64_t created_ = 0;

@@ -429,6 +429,49 @@ TEST_F(ProcessTest, ReferencesThatArriveFillHalfOfTheTypes) {
   EXPECT_THAT(import("d"), IsOk());
 }
 
+TEST_F(ProcessTest, ATypeThatNothingHasAnyMoreIsForgotten) {
+  Start({.self = kSelf, .owner = kMe, .incarnation = kRun, .types_max = 3});
+  for (uint64_t i = 1; i <= 10; ++i) {
+    const auto object = process_->Export({1, i}, std::to_string(i));
+    ASSERT_THAT(object, IsOk());
+    WireRef ref = Theirs(i);
+    ref.type = "their" + std::to_string(i);
+    const Target import = Import(ref);
+    EXPECT_EQ(process_->types().size(), 2u);
+    EXPECT_EQ(process_->Describe(*object).type, std::to_string(i));
+    EXPECT_EQ(process_->Describe(import).type, ref.type);
+
+    process_->Unexport(object->object(), kNow);
+    Settle();
+    EXPECT_EQ(process_->Describe(*object).type, std::to_string(i)) << "a handle is left";
+    process_->Drop(*object, kNow);
+    process_->Drop(import, kNow);
+    Settle();
+    EXPECT_EQ(process_->types().size(), 0u);
+  }
+}
+
+TEST_F(ProcessTest, WhatIsRefusedLeavesNoType) {
+  Start({.self = kSelf,
+         .owner = kMe,
+         .incarnation = kRun,
+         .objects = {.objects_max = 1},
+         .imports_max = 1,
+         .peers_max = 1});
+  Export(kId);
+  Import(Theirs(1));
+  const size_t types = process_->types().size();
+
+  EXPECT_FALSE(process_->Export({1, 1}, "a").ok());
+  WireRef ref = Theirs(2);
+  ref.type = "b";
+  EXPECT_FALSE(process_->Import(ref, kNow).ok());
+  ref.owner = "another:1";
+  EXPECT_FALSE(process_->Import(ref, kNow).ok());
+
+  EXPECT_EQ(process_->types().size(), types);
+}
+
 TEST_F(ProcessTest, TheOwnerBeyondTheMaximumIsRefused) {
   Start({.self = kSelf, .peers_max = 1});
   Import(Theirs(1));

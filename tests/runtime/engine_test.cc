@@ -2,6 +2,7 @@
 #include "dgc/runtime/engine.h"
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -132,6 +133,25 @@ TEST(EngineTest, OneTypeNameStandsForOneCppType) {
   EXPECT_THAT(refused.status(), StatusIs(Code::kInvalidArgument, HasSubstr("another C++ type")));
   EXPECT_FALSE(refused);
   EXPECT_EQ(owner.stats().objects, 1u);
+}
+
+TEST(EngineTest, ATypeNameOfWhichNoObjectIsLeftMakesRoomForAnother) {
+  World world;
+  world.options.process.types_max = 1;
+  std::vector<std::string> types;
+  world.options.on_reclaim = [&](const ReclaimEvent& event) { types.push_back(event.type); };
+  Engine& owner = world.AddOwner("owner:1");
+  Export(owner, std::make_shared<Upload>()).reset();
+  const auto number = std::make_shared<int>(1);
+  EXPECT_THAT(owner.Export(number, "number", typeid(int)).status(),
+              StatusIs(Code::kResourceExhausted));
+  world.Run(milliseconds(10));
+
+  const Ref ref = owner.Export(number, "number", typeid(int));
+  EXPECT_THAT(ref.status(), IsOk());
+  EXPECT_EQ(ref.Describe().type, "number");
+  EXPECT_THAT(owner.Find(ref, typeid(int)), IsOk());
+  EXPECT_THAT(types, ElementsAre("upload"));
 }
 
 TEST(EngineTest, NullPointerIsRefused) {

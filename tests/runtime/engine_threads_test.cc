@@ -36,6 +36,7 @@ class ThreadedWorld {
   }
 
   EngineOptions options;
+  LeaseOptions lease;
 
   Engine& Add(const std::string& name) {
     auto random = std::make_unique<Entropy>();
@@ -43,7 +44,7 @@ class ThreadedWorld {
     engine.process.self = {random->Next(), random->Next()};
     engine.process.owner = name;
     if (!name.empty()) engine.process.incarnation = Incarnation{random->Next() | 1};
-    engine.strategy = LeaseStrategy({});
+    engine.strategy = LeaseStrategy(lease);
     engines_.push_back(Engine::Make(
         std::move(engine), {.clock = std::make_shared<BootClock>(),
                             .random = std::move(random),
@@ -126,6 +127,16 @@ struct Counted {
   Countdown* const countdown;
 };
 
+// Waits for what the background does; false if it does not in any reasonable time.
+bool Comes(const std::function<bool()>& come) {
+  const auto patience = std::chrono::steady_clock::now() + kLong;
+  while (!come()) {
+    if (std::chrono::steady_clock::now() > patience) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
 void InParallel(int threads, const std::function<void(int)>& body) {
   std::vector<std::thread> running;
   for (int i = 0; i < threads; ++i) running.emplace_back([&body, i] { body(i); });
@@ -206,25 +217,47 @@ TEST(EngineThreadsTest, SettleWaitsUntilTheOwnerKnows) {
 
 TEST(EngineThreadsTest, SlowFinalizerHoldsUpNeitherCallsNorRenewalsNorOtherReclaims) {
   Countdown entered(1);
-  Countdown gone(11);
+  Countdown gone(13);
   Alarm let_go;
   ThreadedWorld world;
+  world.lease.term_default = std::chrono::seconds(1);
   world.options.on_reclaim = [&](const ReclaimEvent& event) {
     if (event.type != "slow") return;
     entered.Down();
     let_go.WaitFor(kLong);
   };
   Engine& owner = world.Add("owner:1");
+  Engine& holder = world.Add("");
+  const auto share = [&] {
+    return *owner.ShareObject(std::make_shared<Counted>(&gone), "kept", typeid(Counted),
+                              holder.id());
+  };
+  Ref kept = holder.Import(share());
+  ASSERT_TRUE(holder.Settle(kLong));
   owner.Export(std::make_shared<Counted>(&gone), "slow", typeid(Counted));
   ASSERT_TRUE(entered.Wait());
+
+  Ref another = holder.Import(share());
+  EXPECT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(owner.stats().sizes.listings, 2u);
+  another.reset();
+  EXPECT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(owner.stats().sizes.listings, 1u);
 
   for (int i = 0; i < 10; ++i) {
     owner.Export(std::make_shared<Counted>(&gone), "quick", typeid(Counted));
   }
-  while (owner.stats().objects > 0) std::this_thread::yield();
-  EXPECT_EQ(owner.stats().finalizers_waiting, 11u);
-  let_go.Ring();
+  EXPECT_TRUE(Comes([&] { return owner.stats().objects == 1; }));
+  EXPECT_EQ(owner.stats().finalizers_waiting, 12u);
 
+  const uint64_t renewed = owner.stats().counters.leases_renewed;
+  EXPECT_TRUE(Comes([&] { return owner.stats().counters.leases_renewed >= renewed + 3; }));
+  EXPECT_THAT(kept.status(), IsOk());
+  EXPECT_EQ(owner.stats().counters.leases_lapsed, 0u);
+
+  EXPECT_EQ(gone.left(), 13) << "the finalizer has held up nothing but other finalizers";
+  let_go.Ring();
+  kept.reset();
   EXPECT_TRUE(gone.Wait());
 }
 

@@ -709,6 +709,35 @@ TEST_F(BadInputTest, TheLastObjectThatFitsIsHostedAndTheNextIsRefused) {
   EXPECT_THAT(List(), SizeIs(kObjectsMax));
 }
 
+// Each request has as many new types as the host may know besides the fixture's.
+TEST_F(BadInputTest, WhatIsRefusedUsesUpNoTypes) {
+  const auto request = [](const std::string& prefix) {
+    objects::v1::CreateRequest request;
+    for (int i = 0; i < 4095; ++i) {
+      request.add_objects()->set_type(prefix + std::to_string(i));
+    }
+    return request;
+  };
+  objects::v1::CreateResponse response;
+  objects::v1::CreateRequest too_long = request("a");
+  too_long.mutable_objects(4094)->set_type(std::string(kTypeBytesMax + 1, 'x'));
+  EXPECT_EQ(TryCreate(too_long, &response).error_code(), StatusCode::INVALID_ARGUMENT);
+
+  objects::v1::CreateRequest dangling = request("b");
+  Ref nobody = Wire(leaf_);
+  nobody.set_object_id_high(12345);
+  *dangling.mutable_objects(4094)->add_edges() = nobody;
+  EXPECT_EQ(TryCreate(dangling, &response).error_code(), StatusCode::NOT_FOUND);
+
+  // What the second had made is reclaimed in the background, and its types with it.
+  ASSERT_TRUE(host_.AwaitReclaimed(4094));
+  grpc::Status status(StatusCode::UNKNOWN, "not tried");
+  for (int tries = 0; !status.ok() && tries < 1000; ++tries) {
+    status = TryCreate(request("c"), &response);
+  }
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
 TEST_F(BadInputTest, AMessageOverTheLimitIsRefusedByGrpc) {
   objects::v1::WriteRequest request;
   *request.mutable_object() = Wire(parent_);

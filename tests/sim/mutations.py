@@ -44,6 +44,8 @@ MUTATIONS = [
      "client.deadline = now + options_.limbo; <<leases_.Add(client.deadline, *key);>>", ""),
     ("owner: a lapse leaves the listings", OWNER,
      "<<reaping_.push_back({std::move(client.listings), 0, why});>>", ""),
+    ("owner: who is listed where can be foreseen", OWNER,
+     "client.listings = PairTable(<<context_.random->Next()>>);", "client.serial"),
     ("owner: the brake never grips", EXPIRY, "if (<<!MassExpiry()>>) return false;", "true"),
     ("owner: who is looked at again later is forgotten", EXPIRY,
      "for (const LeaseKey& key : taken.leases) <<leases_.Add(at, key);>>", ""),

@@ -75,7 +75,7 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const Client
   client.key = key;
   client.serial = NewSerial();
   client.account = client.serial;
-  client.listings = PairTable(client.serial);
+  client.listings = PairTable(context_.random->Next());
   client.deadline = clock_.lease_now() + term;
   client.term = term;
   if (const auto it = departed_.find(id); it != departed_.end()) {
