@@ -62,8 +62,8 @@ struct Options {
 
   // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.
   // Null: insecure.  An owner calls itself with them too, before a lease lapses.  (Its server
-  // credentials are given to the grpc::ServerBuilder as usual; if they ask for client certificates and
-  // verify them, client ids are bound to the identities in these.)
+  // credentials are given to the grpc::ServerBuilder as usual; if they ask for client certificates
+  // and verify them, client ids are bound to the identities in these.)
   std::shared_ptr<grpc::ChannelCredentials> channel_credentials = {};
 };
 

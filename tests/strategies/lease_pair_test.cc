@@ -1,8 +1,8 @@
-// An owner and a holder, or two: what a busy line, a full quota, a peer that is gone and one that is
-// hostile must not do to what is held.
+// An owner and a holder, or two: what a busy line, a full quota, a peer that is gone and one that
+// is hostile must not do to what is held.
 //
-// Where a cost is compared, it is with that of an ordinary run a moment before, and by a factor that
-// only the wrong order of growth exceeds.
+// Where a cost is compared, it is with that of an ordinary run a moment before, and by a factor
+// that only the wrong order of growth exceeds.
 #include <chrono>
 #include <utility>
 #include <variant>
@@ -77,6 +77,16 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoHearsOfAHandOnThatNobodyTookUp) {
   cluster_.Sleep(minutes(2));
   EXPECT_EQ(owner_.live(), 0u);
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+}
+
+// A hand-on is declared at once, before the reference it is of is listed.
+TEST_F(LeasePairTest, WhoHandsOnBeforeItListsIsNotLostForWords) {
+  WireRef ref;
+  const Target handle = HeldBy(alice_, &ref);
+  alice_.Share(handle);
+  cluster_.Sleep(seconds(1));
+  EXPECT_TRUE(alice_.process.Assured(handle, alice_.now));
+  EXPECT_EQ(alice_.process.counters().requests_failed, 0u);
 }
 
 // A token taken for its own by an import that was dropped, came again and was dropped again
@@ -328,8 +338,8 @@ TEST_F(LeasePairTest, AReListingThatMakesRoomIsNotRefusedForWantOfRoom) {
   EXPECT_TRUE(alice_.process.Assured(second, alice_.now));
 }
 
-// The lease that a client has meanwhile is renewed, though a row of its re-listing is refused for a full
-// quota.
+// The lease that a client has meanwhile is renewed, though a row of its re-listing is refused for
+// a full quota.
 TEST_F(LeasePairTest, AReListingThatIsRefusedDoesNotLoseWhatIsHeld) {
   LeaseOptions lease = TestLease();
   lease.listings_per_client_max = 2;

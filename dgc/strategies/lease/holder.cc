@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "dgc/core/check.h"
 
 namespace dgc {
 namespace {
@@ -243,6 +244,8 @@ bool LeaseHolder::Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase p
 }
 
 TimePoint LeaseHolder::RenewalDue(const Session& session) const {
+  // A renewal names the last request that was answered.
+  if (Raw(session.acknowledged) == 0) return TimePoint::max();
   const bool listening = session.listen_until != TimePoint::min();
   if (session.held.count == 0 && !session.relisting && !listening) return TimePoint::max();
   TimePoint at = session.renew_at;
@@ -413,6 +416,7 @@ Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePo
     case Op::kNone:
       break;
   }
+  DGC_CHECK(Raw(session.acknowledged) != 0);
   return RenewRequest{.client = context_.self,
                       .incarnation = incarnation,
                       .sequence = session.acknowledged,

@@ -345,7 +345,8 @@ std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIn
   return std::nullopt;
 }
 
-// First, so that what goes makes room for what comes; what is listed already is numbered anew before.
+// First, so that what goes makes room for what comes; what is listed already is numbered anew
+// before.
 void LeaseOwner::Complete(Client& client, const DirtyRequest& request) {
   ForEachRow(client, request.rows, [&](size_t i, ObjectIndex hint) {
     const auto object = context_.objects->FindRecord(request.rows[i].id, hint);
