@@ -30,6 +30,12 @@ MUTATIONS = [
     # --- The owner: leases.
     ("owner: expiry ignores renewal", EXPIRY,
      "if (<<client.deadline > now>>) { leases_.Add", "false"),
+    ("owner: who has renewed lapses all the same", EXPIRY,
+     "if (<<client.deadline > now>>) { leases_.Add",
+     "(client.deadline = std::min(client.deadline, now), false)"),
+    ("owner: who has renewed is reaped in silence", EXPIRY,
+     "if (client.deadline > now) { <<leases_.Add(client.deadline, *key);>> continue;",
+     "RemoveClient(key->slot, ReclaimReason::kLapse);"),
     ("owner: a renewal does not extend", OWNER,
      "<<Extend(*client, response.granted_term);>> ++context_.counters->leases_renewed; if", ""),
     ("owner: a dirty does not extend", OWNER,
