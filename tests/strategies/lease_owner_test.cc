@@ -147,6 +147,23 @@ TEST_F(LeaseOwnerTest, AReferenceOnItsWayIsKeptForTheTransitTerm) {
   EXPECT_EQ(owner_.reclaimed.at(0).reason, ReclaimReason::kTransitExpired);
 }
 
+TEST_F(LeaseOwnerTest, TransitTermsAreClampedToo) {
+  const Target handle = owner_.Export();
+  const auto declare = [&](Duration term) {
+    const Row row{IdOf(handle), TransitToken{kHolderTokenBit | 5}};
+    const Response response =
+        owner_.process.Received(TransitRequest{kAlice, kRun, term, {row}}, owner_.now);
+    return std::get<TransitResponse>(response).granted_term;
+  };
+  EXPECT_EQ(declare({}), TestLease().transit_term);
+  EXPECT_EQ(declare(Duration(1)), TestLease().term_min);
+  EXPECT_EQ(declare(std::chrono::hours(20)), TestLease().term_max);
+
+  EXPECT_TRUE(owner_.process.Share(handle, {}, std::chrono::hours(20), owner_.now).ok());
+  owner_.Sleep(TestLease().term_max);
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+}
+
 TEST_F(LeaseOwnerTest, AReferenceThatCameHomeIsOnItsWayNoLonger) {
   const Target handle = owner_.Export();
   const WireRef ref = owner_.Share(handle);
@@ -238,6 +255,17 @@ TEST_F(LeaseOwnerTest, GoodbyeReleasesEverythingAtOnceAndLaterGhostsAreStale) {
   EXPECT_FALSE(Live(id));
   EXPECT_EQ(owner_.process.sizes().clients, 0u);
   EXPECT_EQ(Dirty(kAlice, 8, {{IdOf(other)}}).failures.at(0).reason, FailureReason::kStale);
+}
+
+TEST_F(LeaseOwnerTest, AGoodbyeThatComesAfterTheLapseStillCounts) {
+  const Target handle = owner_.Export();
+  Listed(kAlice, 5);
+  owner_.Sleep(seconds(10));
+  ASSERT_EQ(owner_.process.sizes().clients, 0u);
+
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{9}}, owner_.now);
+
+  EXPECT_EQ(Dirty(kAlice, 8, {{IdOf(handle)}}).failures.at(0).reason, FailureReason::kStale);
 }
 
 TEST_F(LeaseOwnerTest, AGhostOfAGoodbyeIsIgnored) {
