@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/strategies/lease_owner_fixture.h"
+#include "tests/testing/least_time.h"
 
 namespace dgc::testing {
 namespace {
@@ -375,6 +376,26 @@ TEST_F(LeaseOwnerTest, DepartedClientsAreForgottenInTime) {
   owner_.Sleep(TestLease().departed_term);
   EXPECT_EQ(owner_.process.sizes().departed, 0u);
   EXPECT_FALSE(owner_.process.wake_at().has_value()) << "nothing is left to wake up for";
+}
+
+TEST_F(LeaseOwnerTest, AnObjectWithManyHoldersCostsWhatOneWithFewDoes) {
+  const auto time = [this](uint64_t holders) {
+    const Target handle = owner_.Export();
+    for (uint64_t i = 1; i <= holders; ++i) Dirty({holders, i}, 1, {{IdOf(handle)}});
+    uint64_t sequence = 0;
+    return LeastSeconds([&] {
+      for (int i = 0; i < 1000; ++i) {
+        Dirty({holders, 1}, ++sequence, {{IdOf(handle)}});
+        Clean({holders, 1}, ++sequence, {{IdOf(handle)}});
+        Clean({holders, 2}, ++sequence, {{IdOf(handle)}});
+        Dirty({holders, 2}, ++sequence, {{IdOf(handle)}});
+      }
+    });
+  };
+  const double few = time(10);
+  const double many = time(100'000);
+
+  EXPECT_LT(many, 10 * few);
 }
 
 // As far as it depends on what clients know: their ids, and the positions that object ids show.
