@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/strategies/lease_owner_fixture.h"
+#include "tests/testing/heap_bytes.h"
 
 namespace dgc::testing {
 namespace {
@@ -91,6 +92,54 @@ TEST_F(LeaseBoundsTest, TransitLeasesPerClientOfStrangersAndInAll) {
   EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
 }
 
+TEST_F(LeaseBoundsTest, ATransitLeaseThatEndsIsNotCountedAnyMore) {
+  const Target handle = owner_.Export();
+  const auto share = [&](ClientId receiver) {
+    return owner_.process.Share(handle, receiver, {}, owner_.now).status().code();
+  };
+  Dirty(kAlice, 1, {});
+  for (const ClientId receiver : {kAlice, ClientId{}}) {
+    EXPECT_EQ(share(receiver), absl::StatusCode::kOk);
+    EXPECT_EQ(share(receiver), absl::StatusCode::kOk);
+    EXPECT_EQ(share(receiver), absl::StatusCode::kResourceExhausted);
+  }
+  owner_.Sleep(seconds(5));
+  Dirty(kAlice, 2, {});
+
+  owner_.Sleep(seconds(5));
+
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
+  EXPECT_EQ(share({}), absl::StatusCode::kOk);
+}
+
+TEST_F(LeaseBoundsTest, WhatIsBeingTakenApartStillCounts) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 3; ++i) rows.push_back({IdOf(owner_.Export())});
+  Dirty(kAlice, 1, rows);
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}}, owner_.now);
+
+  EXPECT_EQ(owner_.process.sizes().reaping, 3u);
+  EXPECT_EQ(Refused(Ask(kBob, 1, {rows[0], rows[1]})), Refusal::Code::kResourceExhausted);
+  owner_.Run();
+  EXPECT_TRUE(Dirty(kBob, 2, {rows[0], rows[1]}).failures.empty());
+}
+
+TEST_F(LeaseBoundsTest, WhoLeavesTwiceIsForgottenInTheOrderOfTheSecondTime) {
+  const Target handle = owner_.Export();
+  const auto leave = [&](ClientId client, uint64_t sequence) {
+    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{sequence}}, owner_.now);
+  };
+  leave(kAlice, 2);
+  owner_.Sleep(seconds(1));
+  Dirty(kAlice, 3, {});
+  leave(kAlice, 4);
+
+  leave(kBob, 9);  // One record too many: her first.
+
+  EXPECT_EQ(Dirty(kAlice, 3, {{IdOf(handle)}}).failures.size(), 1u) << "remembered: stale";
+}
+
 TEST_F(LeaseBoundsTest, TokensRememberedAsNamed) {
   const ObjectId id = Listed(kAlice, 1);
   const auto row = [&](uint64_t i) { return Row{id, TransitToken{kHolderTokenBit | i}}; };
@@ -131,6 +180,42 @@ TEST_F(LeaseBoundsTest, InLimboALateRenewalLosesNothing) {
   owner_.Sleep(seconds(9));
   EXPECT_TRUE(Live(id));
   owner_.Sleep(seconds(7));
+  EXPECT_FALSE(Live(id));
+}
+
+// Deadlines that have become pointless make room, and only they: so many would take twice as much.
+constexpr int kMany = 30'000;
+constexpr size_t kFew = 256 << 10;
+
+TEST_F(LeaseBoundsTest, DeadlinesOfReferencesThatWereTakenUp) {
+  const Target handle = owner_.Export();
+  const WireRef on_its_way = owner_.Share(handle);
+  const size_t before = HeapBytes();
+  for (int i = 0; i < kMany; ++i) owner_.Drop(owner_.Import(owner_.Share(handle)));
+
+  EXPECT_LT(HeapBytes(), before + kFew);
+  owner_.Drop(handle);
+  owner_.Sleep(seconds(10) - milliseconds(1));
+  EXPECT_TRUE(owner_.Live(on_its_way));
+  owner_.Sleep(milliseconds(1));
+  EXPECT_FALSE(owner_.Live(on_its_way));
+}
+
+TEST_F(LeaseBoundsTest, DeadlinesOfClientsThatLeft) {
+  const ObjectId id = Listed(kAlice, 1);
+  const size_t before = HeapBytes();
+  for (uint64_t i = 1; i <= kMany; ++i) {
+    const ClientId client{5, i};
+    Dirty(client, 1, {});
+    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{2}}, owner_.now);
+    owner_.TakeOutputs();
+    owner_.transitions.clear();
+  }
+
+  EXPECT_LT(HeapBytes(), before + kFew);
+  owner_.Sleep(seconds(15) - milliseconds(1));
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(milliseconds(1));
   EXPECT_FALSE(Live(id));
 }
 

@@ -69,6 +69,70 @@ TEST_F(LeaseBrakeTest, AMinorityIsReapedAsUsual) {
   EXPECT_EQ(CountLive(ids), 5u);
 }
 
+TEST_F(LeaseBrakeTest, JustTheMinimumIsEnough) {
+  const std::vector<ObjectId> ids = Clients(4);
+  owner_.Sleep(seconds(12));
+  EXPECT_TRUE(Braking());
+  EXPECT_EQ(CountLive(ids), 4u);
+}
+
+TEST_F(LeaseBrakeTest, JustThePercentageIsEnough) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(8));
+  for (uint64_t i = 0; i < 4; ++i) Renew({100, i + 1}, 1, DigestOf({ids[i]}));
+  owner_.Sleep(seconds(2));
+  EXPECT_TRUE(Braking());
+  EXPECT_EQ(CountLive(ids), 8u);
+}
+
+// When the first of them would lapse, that of the others is still to come.
+TEST_F(LeaseBrakeTest, WhoHasMissedItsRenewalCountsBeforeItsLeaseEnds) {
+  const ObjectId first = Listed(kAlice, 1);
+  owner_.Sleep(seconds(2));
+  Clients(7);
+  owner_.Sleep(seconds(8));
+  EXPECT_TRUE(Braking());
+  EXPECT_TRUE(Live(first));
+}
+
+// Of those held back, more than half leave: the rest is still held back, not forgotten.
+TEST_F(LeaseBrakeTest, WhoStaysWhenMostLeaveWhileReapingIsHeldIsReapedThen) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  const std::vector<ObjectId> ids = Clients(5000);
+  owner_.Sleep(seconds(12));
+  ASSERT_EQ(owner_.process.sizes().deferred, 5000u);
+  for (uint64_t i = 1; i <= 3000; ++i) {
+    owner_.process.Received(GoodbyeRequest{{100, i}, kRun, SequenceNumber{2}}, owner_.now);
+  }
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 2000u);
+  EXPECT_LT(owner_.process.sizes().deferred, 5000u);
+
+  owner_.process.SetReaping(ReapingMode::kReleased);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+TEST_F(LeaseBrakeTest, WhatIsNotTakenUpWhenMostIsWhileReapingIsHeldGoesThen) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  std::vector<WireRef> refs;
+  for (int i = 0; i < 5000; ++i) {
+    const Target handle = owner_.Export();
+    refs.push_back(owner_.Share(handle));
+    owner_.Drop(handle);
+  }
+  owner_.Sleep(seconds(12));
+  ASSERT_EQ(owner_.process.sizes().deferred, 5000u);
+  for (int i = 0; i < 3000; ++i) owner_.Drop(owner_.Import(refs[static_cast<size_t>(i)]));
+  owner_.Run();
+  EXPECT_EQ(owner_.live(), 2000u);
+  EXPECT_LT(owner_.process.sizes().deferred, 5000u);
+
+  owner_.process.SetReaping(ReapingMode::kReleased);
+  owner_.Run();
+  EXPECT_EQ(owner_.live(), 0u);
+}
+
 TEST_F(LeaseBrakeTest, WhatIsHeldByAnOperatorDoesNotKeepTheReaperAwake) {
   Clients(8);
   owner_.Sleep(seconds(12));

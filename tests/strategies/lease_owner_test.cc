@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/strategies/lease_owner_fixture.h"
+#include "tests/testing/least_time.h"
 
 namespace dgc::testing {
 namespace {
@@ -147,6 +148,23 @@ TEST_F(LeaseOwnerTest, AReferenceOnItsWayIsKeptForTheTransitTerm) {
   EXPECT_EQ(owner_.reclaimed.at(0).reason, ReclaimReason::kTransitExpired);
 }
 
+TEST_F(LeaseOwnerTest, TransitTermsAreClampedToo) {
+  const Target handle = owner_.Export();
+  const auto declare = [&](Duration term) {
+    const Row row{IdOf(handle), TransitToken{kHolderTokenBit | 5}};
+    const Response response =
+        owner_.process.Received(TransitRequest{kAlice, kRun, term, {row}}, owner_.now);
+    return std::get<TransitResponse>(response).granted_term;
+  };
+  EXPECT_EQ(declare({}), TestLease().transit_term);
+  EXPECT_EQ(declare(Duration(1)), TestLease().term_min);
+  EXPECT_EQ(declare(std::chrono::hours(20)), TestLease().term_max);
+
+  EXPECT_TRUE(owner_.process.Share(handle, {}, std::chrono::hours(20), owner_.now).ok());
+  owner_.Sleep(TestLease().term_max);
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+}
+
 TEST_F(LeaseOwnerTest, AReferenceThatCameHomeIsOnItsWayNoLonger) {
   const Target handle = owner_.Export();
   const WireRef ref = owner_.Share(handle);
@@ -238,6 +256,17 @@ TEST_F(LeaseOwnerTest, GoodbyeReleasesEverythingAtOnceAndLaterGhostsAreStale) {
   EXPECT_FALSE(Live(id));
   EXPECT_EQ(owner_.process.sizes().clients, 0u);
   EXPECT_EQ(Dirty(kAlice, 8, {{IdOf(other)}}).failures.at(0).reason, FailureReason::kStale);
+}
+
+TEST_F(LeaseOwnerTest, AGoodbyeThatComesAfterTheLapseStillCounts) {
+  const Target handle = owner_.Export();
+  Listed(kAlice, 5);
+  owner_.Sleep(seconds(10));
+  ASSERT_EQ(owner_.process.sizes().clients, 0u);
+
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{9}}, owner_.now);
+
+  EXPECT_EQ(Dirty(kAlice, 8, {{IdOf(handle)}}).failures.at(0).reason, FailureReason::kStale);
 }
 
 TEST_F(LeaseOwnerTest, AGhostOfAGoodbyeIsIgnored) {
@@ -347,6 +376,26 @@ TEST_F(LeaseOwnerTest, DepartedClientsAreForgottenInTime) {
   owner_.Sleep(TestLease().departed_term);
   EXPECT_EQ(owner_.process.sizes().departed, 0u);
   EXPECT_FALSE(owner_.process.wake_at().has_value()) << "nothing is left to wake up for";
+}
+
+TEST_F(LeaseOwnerTest, AnObjectWithManyHoldersCostsWhatOneWithFewDoes) {
+  const auto time = [this](uint64_t holders) {
+    const Target handle = owner_.Export();
+    for (uint64_t i = 1; i <= holders; ++i) Dirty({holders, i}, 1, {{IdOf(handle)}});
+    uint64_t sequence = 0;
+    return LeastSeconds([&] {
+      for (int i = 0; i < 1000; ++i) {
+        Dirty({holders, 1}, ++sequence, {{IdOf(handle)}});
+        Clean({holders, 1}, ++sequence, {{IdOf(handle)}});
+        Clean({holders, 2}, ++sequence, {{IdOf(handle)}});
+        Dirty({holders, 2}, ++sequence, {{IdOf(handle)}});
+      }
+    });
+  };
+  const double few = time(10);
+  const double many = time(100'000);
+
+  EXPECT_LT(many, 10 * few);
 }
 
 // As far as it depends on what clients know: their ids, and the positions that object ids show.

@@ -89,6 +89,17 @@ TEST_F(LeaseSelfCallTest, NobodyElseCanSpoilOrUseACall) {
   EXPECT_EQ(owner_.process.counters().self_calls_failed, 0u);
 }
 
+TEST_F(LeaseSelfCallTest, ACallThatFailedIsNotRepeatedAtOnce) {
+  Listed(kAlice, 1);
+  owner_.Sleep(seconds(10));
+  AnswerItself(false);
+
+  owner_.Sleep(milliseconds(99));
+  EXPECT_FALSE(CallsItself());
+  owner_.Sleep(milliseconds(1));
+  EXPECT_TRUE(CallsItself());
+}
+
 TEST_F(LeaseSelfCallTest, AnOwnerThatCannotReachItselfReapsAllTheSame) {
   const ObjectId id = Listed(kAlice, 1);
   owner_.Sleep(seconds(10));
