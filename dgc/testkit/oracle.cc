@@ -480,7 +480,7 @@ bool Oracle::Protected(Hold& hold) {
       return false;
     }
     if (LeaseRuns(lease, owner)) return true;
-    // A holder renews at half its term, and after a failure tries again within a quarter.
+    // A holder renews at a third of its term, and after a failure tries again within a quarter.
     RequireCause(hold, lease.accepted_at, events_->now(), lease.term * 3 / 4, "the lease");
     return false;
   }
