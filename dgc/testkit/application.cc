@@ -410,10 +410,13 @@ void Cluster::CheckTables(Node& node) {
   };
   const Strategy::Sizes sizes = node.process->sizes();
   check("listings", sizes.listings, oracle_.ExpectedListings(node.shadow));
+  check("listings as answered", sizes.listings,
+        {oracle_.Listings(node.shadow), oracle_.Listings(node.shadow)});
   check("imports listed", sizes.held, oracle_.ExpectedHeld(node.shadow));
   check("transit leases", sizes.transits, {0, 0});
   check("listings being reaped", sizes.reaping, {0, 0});
-  check("rows waiting", sizes.pending, {0, 0});
+  // Who is refused goes on asking.
+  if (!oracle_.OverQuota(node.shadow)) check("rows waiting", sizes.pending, {0, 0});
 }
 
 void Cluster::CheckObjects() {

@@ -82,6 +82,8 @@ Cluster::Cluster(ClusterOptions options)
                .departed_term = options_.strategy.lease.departed_max < 64
                                     ? Duration::zero()
                                     : options_.strategy.lease.departed_term,
+               .clients_max = options_.strategy.lease.clients_max,
+               .listings_per_client_max = options_.strategy.lease.listings_per_client_max,
                .prompt = options_.prompt},
               &events_, &faults_,
               [this](NodeIndex node, Duration when) { return LocalTime(*nodes_[node], when); }) {
@@ -184,6 +186,8 @@ void Cluster::Stop(Node& node) {
   if (!node.paused) faults_.Stopped(node.index, now());
   node.paused = false;
   node.calls.clear();
+  node.peers.clear();
+  node.peers_kept = 0;
   node.wake.reset();
   node.variables.clear();
   node.names.clear();
@@ -298,6 +302,15 @@ void Cluster::Settle(Node& node) {
 }
 
 void Cluster::Perform(Node& node) {
+  // A lapse comes before what it reclaims.
+  for (const Transition& transition : outputs_.transitions) {
+    ++node.transitions[static_cast<size_t>(transition.kind)];
+    ReportTransition(node, transition);
+    if (tracing()) {
+      Trace(absl::StrCat(node.name, " transition ", static_cast<int>(transition.kind), " count ",
+                         transition.count));
+    }
+  }
   for (const Reclaimed& reclaimed : outputs_.reclaimed) {
     if (tracing()) {
       const auto object = oracle_.Find(reclaimed.id);
@@ -310,14 +323,6 @@ void Cluster::Perform(Node& node) {
     for (const auto& holder : nodes_) CheckAssured(*holder);
   }
   for (const dgc::Lost& lost : outputs_.lost) HandleLost(node, lost);
-  for (const Transition& transition : outputs_.transitions) {
-    ++node.transitions[static_cast<size_t>(transition.kind)];
-    oracle_.Happened(node.shadow, transition);
-    if (tracing()) {
-      Trace(absl::StrCat(node.name, " transition ", static_cast<int>(transition.kind), " count ",
-                         transition.count));
-    }
-  }
   for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
     if (tracing()) {
       Trace(absl::StrCat(node.name, " hears that nobody took up token ",
@@ -325,7 +330,41 @@ void Cluster::Perform(Node& node) {
     }
     oracle_.HandOnExpired(node.shadow, expired.id, expired.transit);
   }
+  NotePeers(node);
   for (dgc::Send& send : outputs_.sends) SendRequest(node, std::move(send));
+}
+
+void Cluster::ReportTransition(Node& node, const Transition& transition) {
+  using Kind = Transition::Kind;
+  switch (transition.kind) {
+    case Kind::kRelisting:
+    case Kind::kRefused:
+    case Kind::kOwnerRestarted:
+    case Kind::kPeerFailing:
+    case Kind::kPeerRecovered: {
+      // Unless it has just let go of that owner.
+      const Peer& peer = node.process->imports().GetPeer(transition.peer);
+      const auto owner = oracle_.FindRun(peer.incarnation);
+      if (owner.has_value()) oracle_.Happened(node.shadow, *owner, transition.kind);
+      break;
+    }
+    default:
+      oracle_.Happened(node.shadow, transition);
+      break;
+  }
+}
+
+// Of which runs of owners it keeps no record any more.
+void Cluster::NotePeers(Node& node) {
+  const size_t before = std::exchange(node.peers_kept, node.process->imports().peers());
+  if (node.peers_kept >= before) return;
+  std::erase_if(node.peers, [&](Incarnation incarnation) {
+    const ShadowProcess owner = *oracle_.FindRun(incarnation);
+    const std::string& name = nodes_[oracle_.NodeOf(owner)]->name;
+    if (node.process->imports().FindPeer(name, incarnation).has_value()) return false;
+    oracle_.SessionEnded(node.shadow, owner);
+    return true;
+  });
 }
 
 void Cluster::SetAlarm(Node& node) {
@@ -374,7 +413,7 @@ Cluster::Node* Cluster::ByName(const std::string& name) {
 
 // To itself: no network, but it waits as any other request does.
 void Cluster::SendToSelf(Node& node, const dgc::Send& send) {
-  node.calls.push_back({send.peer, send.call});
+  node.calls.push_back({send.peer, send.call, nullptr});
   const auto take = [this, index = node.index, life = node.life, send] {
     Answer(index, life, send.peer, send.call,
            nodes_[index]->process->Received(send.request, Now(*nodes_[index])));
@@ -388,10 +427,12 @@ void Cluster::SendRequest(Node& node, dgc::Send send) {
   const Peer& peer = node.process->imports().GetPeer(send.peer);
   Node* const to = ByName(peer.owner);
   DGC_CHECK(to != nullptr && to != &node);
-  node.calls.push_back({send.peer, send.call});
+  if (std::find(node.peers.begin(), node.peers.end(), peer.incarnation) == node.peers.end()) {
+    node.peers.push_back(peer.incarnation);
+  }
   const NodeIndex from = node.index;
   const uint64_t life = node.life;
-  const uint64_t serial = oracle_.NextSerial();
+  const Oracle::Sent sent = oracle_.Leaves(node.shadow, send.request);
   if (tracing()) {
     Trace(absl::StrCat(node.name, " -> ", to->name, ": ", Summary(send.request),
                        Rows(send.request, oracle_)));
@@ -400,15 +441,16 @@ void Cluster::SendRequest(Node& node, dgc::Send send) {
   events_.At(deadline, [this, from, life, peer = send.peer, call = send.call] {
     Answer(from, life, peer, call, Refusal{Refusal::Code::kUnknownOutcome, "no answer in time"});
   });
-  const auto shared = std::make_shared<dgc::Send>(std::move(send));
+  const auto shared = std::make_shared<const dgc::Send>(std::move(send));
+  node.calls.push_back({shared->peer, shared->call, {shared, &shared->request}});
   Packet packet;
   packet.from = from;
   packet.to = to->index;
   packet.timeout = shared->timeout;
-  packet.arrive = [this, from, life, index = to->index, shared, serial] {
+  packet.arrive = [this, from, life, index = to->index, shared, sent] {
     Node& receiver = *nodes_[index];
-    const auto take = [this, from, life, index, shared, serial] {
-      TakeRequest(*nodes_[index], from, life, *shared, serial);
+    const auto take = [this, from, life, index, shared, sent] {
+      TakeRequest(*nodes_[index], from, life, *shared, sent);
     };
     if (!receiver.up) {
       // The connection is refused: for the caller the outcome is unknown.
@@ -431,16 +473,15 @@ void Cluster::TakeLater(Node& node, std::function<void()> take) {
 }
 
 void Cluster::TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send,
-                          uint64_t serial) {
+                          const Oracle::Sent& sent) {
   Response response;
   if (to.random.PerMille(to.unavailable_per_mille)) {
+    // The only refusal that is a disturbance: a full quota is no excuse for a lapse.
     response = Refusal{Refusal::Code::kUnavailable, "try again"};
+    faults_.Between(from, to.index, now(), now() + send.timeout);
   } else {
     response = to.process->Received(send.request, Now(to));
-    oracle_.Handled(to.shadow, send.request, response, serial);
-  }
-  if (std::holds_alternative<Refusal>(response)) {
-    faults_.Between(from, to.index, now(), now() + send.timeout);
+    oracle_.Handled(to.shadow, send.request, response, sent);
   }
   if (tracing()) {
     Trace(absl::StrCat(to.name, " took from n", from, ": ", Summary(send.request),
@@ -460,16 +501,39 @@ void Cluster::Answer(NodeIndex index, uint64_t life, PeerIndex peer, uint64_t ca
                      const Response& response) {
   const auto take = [this, index, peer, call, response] {
     Node& node = *nodes_[index];
-    const auto it = std::find(node.calls.begin(), node.calls.end(), Call{peer, call});
+    const auto it = std::find_if(node.calls.begin(), node.calls.end(), [&](const Call& waiting) {
+      return waiting.peer == peer && waiting.id == call;
+    });
     if (it == node.calls.end()) return;
+    const auto request = std::move(it->request);
     node.calls.erase(it);
+    if (request != nullptr) oracle_.Answered(node.shadow, *request, response);
     if (tracing()) {
       Trace(absl::StrCat(node.name, " is answered, peer ", Raw(peer), ": ", Summary(response)));
     }
     node.process->Answered(peer, call, response, Now(node));
+    if (request != nullptr) NoteFailures(node, peer, *request, response);
     Settle(node);
   };
   At(index, life, take, nullptr);
+}
+
+// What is lost as it is dropped is reported by a record that is free by now.
+void Cluster::NoteFailures(Node& node, PeerIndex peer, const Request& request,
+                           const Response& response) {
+  std::visit(
+      [&](const auto& asked, const auto& answered) {
+        if constexpr (requires { asked.rows[answered.failures[0].index]; }) {
+          for (const Failure& failure : answered.failures) {
+            if (failure.index >= asked.rows.size()) continue;
+            const ObjectId& id = asked.rows[failure.index].id;
+            const auto object = oracle_.Find(id);
+            if (!object.has_value() || node.process->imports().Find(peer, id).has_value()) continue;
+            oracle_.Forgotten(node.shadow, *object);
+          }
+        }
+      },
+      request, response);
 }
 
 }  // namespace dgc::testkit

@@ -20,10 +20,14 @@
 //     the protection goes on.
 //   Even an unprotected holder must have had bad luck: that a whole term passed without renewal
 //   although the fault log knows of nothing that disturbed the two is a bug as well.
-//   HONESTY.  A reference reported lost is to an object that is gone; whoever has a reference to an
-//   object that is gone was told, once.  What a process calls assured exists and is covered by a
-//   lease.  A hand-on reported as not taken up was not taken up in time, and is reported once.
-//   ORDER.  What an owner reports of a client and of the brake can follow what it reported before.
+//   HONESTY.  A reference reported lost is to an object that is gone, for the cause and at the time
+//   reported; whoever has a reference to an object that is gone was told, once.  What a process
+//   calls assured exists and is covered by a lease.  Whoever hands on is told if nobody takes it up
+//   in time, soon and once, and not told otherwise.
+//   LISTINGS.  Both sides' sets follow from the requests and answers alone.  What is listed ends by
+//   a Clean, a complete Dirty, a goodbye or a lapse that is reported, and no object is reclaimed
+//   before.  A renewal says that the two sets differ if, and only if, they do.
+//   ORDER.  What a process reports as an owner and as a holder can follow what it reported before.
 //   LIVENESS.  FindExpected(): what is left once all has settled.
 //
 // Thread-compatible.
@@ -31,7 +35,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +71,9 @@ struct OracleOptions {
   Duration limbo{};
   // Of an owner: how long the number of a Clean is remembered at least.  Zero: not at all.
   Duration departed_term{};
+  // Of an owner: how many clients it keeps, and how much it lists for each.
+  uint64_t clients_max = 0;
+  uint64_t listings_per_client_max = 0;
   // Zero, or how long after its last use an object without cycles may live on: for runs in which
   // nothing goes wrong.
   Duration prompt{};
@@ -102,16 +111,31 @@ class Oracle {
   // --- What the collector does.
   // A number that grows: what happened before which other thing.
   uint64_t NextSerial() { return ++serial_; }
-  // `request`, sent at `serial`, has reached `owner`, which answered.
+  // What there was when a request left.
+  struct Sent {
+    uint64_t serial = 0;
+    std::set<ShadowObject> believed;  // what its sender knew to be listed, of a renewal
+  };
+  Sent Leaves(ShadowProcess client, const Request& request);
+  // `request` has reached `owner`, which answered.
   void Handled(ShadowProcess owner, const Request& request, const Response& response,
-               uint64_t serial);
+               const Sent& sent);
+  // That answer, or the transport's word, has reached who asked.
+  void Answered(ShadowProcess client, const Request& request, const Response& response);
+  // The client has just let go of its record of the object, or of that run of an owner.
+  void Forgotten(ShadowProcess client, ShadowObject object) {
+    LeaseOf(client, OwnerOf(object)).believed.erase(object);
+  }
+  void SessionEnded(ShadowProcess client, ShadowProcess owner);
   void Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason reason);
   void Lost(ShadowProcess holder, const ObjectId& id);
   // Somebody was told that the object is gone.
   void SaidToBeGone(ShadowObject object);
   // The holder calls its reference assured.
   void CheckAssured(ShadowProcess holder, ShadowObject object);
+  // An owner's report, and a holder's of one run of an owner.
   void Happened(ShadowProcess process, const Transition& transition);
+  void Happened(ShadowProcess holder, ShadowProcess owner, Transition::Kind kind);
   void HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token);
   // An operator has told the process whether to act on lapses.
   void ToldToReap(ShadowProcess process) { At(process).told_to_reap = true; }
@@ -134,6 +158,12 @@ class Oracle {
   Range ExpectedListings(ShadowProcess owner) const;
   // How many objects of others `holder` has listed.
   Range ExpectedHeld(ShadowProcess holder) const;
+  // How many pairs the owner has listed, as it has answered.
+  uint64_t Listings(ShadowProcess owner) const;
+  // Whether more is held of some owner than it lists.
+  bool OverQuota(ShadowProcess holder) const;
+  // The run of that incarnation.
+  std::optional<ShadowProcess> FindRun(Incarnation incarnation) const;
   // What `owner` hosts and the collector has not reclaimed.
   std::vector<ShadowObject> ExistingObjects(ShadowProcess owner) const;
   // Fails for a reference that somebody still has to an object that is gone, and was not told of.
@@ -146,6 +176,7 @@ class Oracle {
   // The objects that `from` has edges to, in no particular but a reproducible order.
   const std::vector<ShadowObject>& Edges(ShadowObject from) const { return At(from).edges; }
   NodeIndex NodeOf(ShadowObject object) const { return At(At(object).owner).node; }
+  NodeIndex NodeOf(ShadowProcess process) const { return At(process).node; }
   Incarnation IncarnationOf(ShadowObject object) const { return At(At(object).owner).incarnation; }
   ShadowProcess OwnerOf(ShadowObject object) const { return objects_[Raw(object)].owner; }
   size_t existing() const { return existing_; }
@@ -232,10 +263,15 @@ class Oracle {
     // As the owner last reported.
     enum class Standing : uint8_t { kNone, kKnown, kLimbo };
     Standing standing = Standing::kNone;
-    uint32_t lapses = 0;  // reported
+    uint32_t lapses = 0;                 // reported
+    std::optional<Duration> lapsed_at;   // the last one
+    std::optional<Duration> refused_at;  // the last Dirty that was, for a full quota
     bool known = false;
     Duration accepted_at{};
     Duration term{};
+    // The latest request that was answered with a term; it may have left a later expiry alone.
+    Duration heard_at{};
+    Duration heard_term{};
     // How often it may have lapsed: a gap longer than the term, ended by a Dirty.
     uint32_t epoch = 0;
     struct Gap {
@@ -243,6 +279,17 @@ class Oracle {
     };
     std::vector<Gap> gaps;  // by epoch
     SequenceNumber applied{};
+    // What the owner has listed, each with the number of its Dirty; `doubted` where a ghost came
+    // after the owner may have forgotten the client and its numbers.
+    std::map<ShadowObject, SequenceNumber> listings;
+    SequenceNumber latest{};
+    bool doubted = false;
+    // What the client knows of that.
+    std::set<ShadowObject> believed;
+    // The client's last report was of a failure.
+    bool failing = false;
+    // The client has had an answer of this owner, so it may report something of it.
+    bool answered = false;
   };
   // What one client has said to an owner of one object.
   struct Said {
@@ -258,6 +305,8 @@ class Oracle {
   Run& At(ShadowProcess process) { return runs_[Raw(process)]; }
   const Run& At(ShadowProcess process) const { return runs_[Raw(process)]; }
   Lease& LeaseOf(ShadowProcess client, ShadowProcess owner);
+  // The same, without making one.
+  const Lease* FindLease(ShadowProcess client, ShadowProcess owner) const;
   uint32_t HoldOf(ShadowProcess process, ShadowObject object) const;
   // The present hold, begun if there is none.
   Hold& Begin(ShadowProcess process, ShadowObject object);
@@ -270,18 +319,28 @@ class Oracle {
   Duration CountedSince(ShadowProcess owner, Duration from) const;
   // Limbo counts: a renewal in it is as good as one before.
   bool LeaseRuns(const Lease& lease, ShadowProcess owner) const;
+  // When the lease ended that ends no later than now.
+  Duration EndOf(const Lease& lease) const;
   void LapsedPerhaps(Lease& lease);
   void Extend(Lease& lease, ShadowProcess owner, Duration term);
   // Whether the protocol protects it now.  If not, checks that there was a cause.
   bool Protected(Hold& hold);
   bool Protected(const Copy& copy, uint64_t held_since);
   void RequireCause(const Hold& hold, Duration from, Duration to, Duration term, const char* what);
+  // Fails with what a process reports, if it cannot be so.
+  void Require(bool holds, ShadowProcess process, const char* what);
   // Who protects the object, by handles, names, holders, copies and edges of its own process.
   std::optional<std::string> Protector(ShadowObject object);
   std::optional<std::string> DirectProtector(ShadowObject object);
 
+  // Whether it was refused for a full quota, or waits behind what was.
+  bool Refused(const Hold& hold) const;
   void Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
              ShadowProcess owner, uint64_t serial);
+  // As the owner does for a complete Dirty: what it does not name is listed no more.
+  void Complete(Lease& lease, const DirtyRequest& request);
+  void CheckCompared(const Lease& lease, RenewResult result, const std::set<ShadowObject>& believed,
+                     ShadowProcess client, ShadowProcess owner);
   void Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial);
   void Heard(const CleanRequest& request, ShadowProcess client, ShadowProcess owner,
              uint64_t serial);
@@ -291,8 +350,14 @@ class Oracle {
   void Consumed(Copy& copy, uint64_t serial);
   void Heard(const TransitRequest& request, const TransitResponse& response);
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
-             ShadowProcess owner);
+             ShadowProcess owner, const std::set<ShadowObject>& believed);
+  // All that is listed for it is gone.
+  static void Unlist(Lease& lease);
 
+  // How many objects of `owner` each process holds, in the sense of ExpectedListings().
+  std::map<ShadowProcess, Range> HeldOf(ShadowProcess owner) const;
+  // Whether more processes want to be listed at `owner`, for whatever they have, than it keeps.
+  bool TooManyClients(ShadowProcess owner) const;
   void ExpectFrom(std::vector<ShadowObject> roots);
   std::vector<ShadowObject> CrossHostCycles();
   void StrongConnect(ShadowObject root, uint32_t* next, std::vector<ShadowObject>* found);
@@ -309,6 +374,7 @@ class Oracle {
   std::vector<Copy> copies_;
   absl::flat_hash_map<ObjectId, ShadowObject> by_id_;
   absl::flat_hash_map<ClientId, ShadowProcess> by_client_;
+  absl::flat_hash_map<uint64_t, ShadowProcess> by_incarnation_;
   absl::flat_hash_map<std::pair<uint64_t, uint32_t>, uint32_t> by_token_;  // and object -> copy
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Lease> leases_;       // client, owner
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Said> said_;          // client, object

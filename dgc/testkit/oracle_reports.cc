@@ -1,5 +1,7 @@
 // The part of the oracle that judges what processes say: of losses, leases and hand-ons.
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "dgc/core/probe.h"
 #include "dgc/testkit/oracle.h"
@@ -15,6 +17,7 @@ void Oracle::Lost(ShadowProcess holder, const ObjectId& id) {
     return;
   }
   SaidToBeGone(*object);
+  Forgotten(holder, *object);
   const uint32_t index = HoldOf(holder, *object);
   if (index == kNone) return;
   Hold& hold = holds_[index];
@@ -41,6 +44,8 @@ void Oracle::CheckAllTold() {
     if (hold.ended || hold.told || object.exists) continue;
     // Whoever uses it hears that it was unexported; who only has it need not.
     if (object.unexported && !At(object.owner).ended) continue;
+    // Nor does an owner answer who is one too many.
+    if (Refused(hold) && TooManyClients(object.owner)) continue;
     Fail(absl::StrCat(Describe(hold.process), " still has ", Describe(hold.object),
                       ", which is gone, and was never told"));
     return;
@@ -66,13 +71,15 @@ void Oracle::CheckAssured(ShadowProcess holder, ShadowObject object) {
 
 // --- The order of events.
 
+void Oracle::Require(bool holds, ShadowProcess process, const char* what) {
+  if (!holds) Fail(absl::StrCat("ORDER: ", Describe(process), " reports that ", what));
+}
+
 void Oracle::Happened(ShadowProcess process, const Transition& transition) {
   using Kind = Transition::Kind;
   using Standing = Lease::Standing;
   const Kind kind = transition.kind;
-  const auto require = [&](bool holds, const char* what) {
-    if (!holds) Fail(absl::StrCat("ORDER: ", Describe(process), " reports that ", what));
-  };
+  const auto require = [&](bool holds, const char* what) { Require(holds, process, what); };
   if (kind == Kind::kBrakeOn || kind == Kind::kBrakeOff) {
     bool& braking = At(process).braking;
     require(braking == (kind == Kind::kBrakeOff), "the brake does again what it did last");
@@ -81,7 +88,9 @@ void Oracle::Happened(ShadowProcess process, const Transition& transition) {
     if (!braking && !At(process).told_to_reap) DGC_PROBE("the brake lets go by itself");
     return;
   }
-  if (!transition.client.valid()) return;
+  if (!transition.client.valid()) {
+    return require(At(process).told_to_reap, "an operator said what none has said");
+  }
   const auto client = by_client_.find(transition.client);
   if (client == by_client_.end()) return require(false, "an unknown client did something");
   Lease& lease = LeaseOf(client->second, process);
@@ -105,14 +114,44 @@ void Oracle::Happened(ShadowProcess process, const Transition& transition) {
       require(!LeaseRuns(lease, process), "a lease lapsed before its time");
       require(!At(process).braking, "a lease lapsed though the brake grips");
       lease.standing = Standing::kNone;
+      Unlist(lease);
       ++lease.lapses;
+      lease.lapsed_at = events_->now();
       break;
     case Kind::kGoodbye:
       require(before != Standing::kNone, "a client left that was not there");
       lease.standing = Standing::kNone;
+      Unlist(lease);
       lease.known = false;
       break;
     default:
+      require(false, "a client did what only a process itself does");
+      break;
+  }
+}
+
+void Oracle::Happened(ShadowProcess holder, ShadowProcess owner, Transition::Kind kind) {
+  using Kind = Transition::Kind;
+  Lease& lease = LeaseOf(holder, owner);
+  const auto require = [&](bool holds, const char* what) { Require(holds, holder, what); };
+  switch (kind) {
+    case Kind::kPeerFailing:
+      require(!std::exchange(lease.failing, true), "an owner fails that failed already");
+      break;
+    case Kind::kPeerRecovered:
+      require(std::exchange(lease.failing, false), "an owner is back that did not fail");
+      break;
+    case Kind::kRelisting:
+      require(lease.answered, "it lists all again, though no owner said a word");
+      lease.believed.clear();
+      break;
+    case Kind::kOwnerRestarted:
+      require(At(owner).ended, "an owner restarted that runs");
+      lease.believed.clear();
+      break;
+    default:
+      // No ids are forged here.
+      require(false, "an owner takes it for an impostor");
       break;
   }
 }

@@ -151,7 +151,7 @@ bool RunAndCheck(const Plan& plan, Duration duration, Cluster* cluster) {
   cluster->Run(duration + steps / plan.options.work_budget * plan.options.work_delay);
   if (cluster->failure().has_value()) return false;
   cluster->CheckObjects();
-  if (!plan.quotas) cluster->CheckTables();
+  cluster->CheckTables();
   return !cluster->failure().has_value();
 }
 
@@ -159,7 +159,7 @@ void CheckAfterwards(const Plan& plan, Cluster* cluster) {
   for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->Restart(node);
   cluster->Trace("faults are over");
   if (!RunAndCheck(plan, SettleBound(plan), cluster)) return;
-  if (!plan.quotas) cluster->CheckDigests(TermMax(plan) / 2);
+  cluster->CheckDigests(TermMax(plan) / 2);
 
   cluster->Trace("everybody drops everything");
   for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->DropAll(node);
