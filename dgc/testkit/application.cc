@@ -357,7 +357,7 @@ void Cluster::HandleLost(Node& node, const dgc::Lost& lost) {
     return;
   }
   const ObjectId id = record.id;
-  oracle_.Lost(node.shadow, id);
+  oracle_.Lost(node.shadow, id, lost);
   const auto object = oracle_.Find(id);
   if (!object.has_value()) return;
   if (tracing()) {

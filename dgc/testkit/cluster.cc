@@ -52,6 +52,10 @@ std::string Rows(const Request& request, const Oracle& oracle) {
   return text;
 }
 
+std::string Notices(const std::vector<Notice>& notices) {
+  return notices.empty() ? "" : absl::StrCat(", notices ", notices.size());
+}
+
 std::string Summary(const Response& response) {
   if (const auto* refusal = std::get_if<Refusal>(&response)) {
     return absl::StrCat("refused (", static_cast<int>(refusal->code), ") ", refusal->message);
@@ -61,12 +65,32 @@ std::string Summary(const Response& response) {
     for (const Failure& failure : dirty->failures) {
       absl::StrAppend(&text, " [", failure.index, "]=", static_cast<int>(failure.reason));
     }
-    return text;
+    return text + Notices(dirty->notices);
   }
   if (const auto* renew = std::get_if<RenewResponse>(&response)) {
-    return absl::StrCat("result ", static_cast<int>(renew->result));
+    return absl::StrCat("result ", static_cast<int>(renew->result), Notices(renew->notices));
   }
   return "ok";
+}
+
+}  // namespace
+
+Duration LongestTerm(const LeaseOptions& options) {
+  // Few clients bring up a small budget only.
+  if (options.renewals_per_second_max > 0 && options.renewals_per_second_max < 1000) {
+    return options.term_max;
+  }
+  return options.requested_term == Duration::zero()
+             ? options.term_default
+             : std::clamp(options.requested_term, options.term_min, options.term_max);
+}
+
+namespace {
+
+Duration ShortestTerm(const LeaseOptions& options) {
+  return options.requested_term == Duration::zero()
+             ? options.term_default
+             : std::clamp(options.requested_term, options.term_min, options.term_default);
 }
 
 }  // namespace
@@ -84,6 +108,12 @@ Cluster::Cluster(ClusterOptions options)
                                     : options_.strategy.lease.departed_term,
                .clients_max = options_.strategy.lease.clients_max,
                .listings_per_client_max = options_.strategy.lease.listings_per_client_max,
+               .listings_max = options_.strategy.lease.listings_max,
+               .told_within = LongestTerm(options_.strategy.lease),
+               .unnoticed = ShortestTerm(options_.strategy.lease) / 4,
+               .self_call_timeout = options_.strategy.lease.self_call_timeout,
+               .remembers_named = options_.strategy.lease.transits_named_max >= 64,
+               .remembers_reclaimed = options_.process.objects.reclaimed_remembered_max >= 1 << 16,
                .prompt = options_.prompt},
               &events_, &faults_,
               [this](NodeIndex node, Duration when) { return LocalTime(*nodes_[node], when); }) {
@@ -172,6 +202,7 @@ void Cluster::Start(Node& node) {
   ++node.life;
   node.up = true;
   node.taken_until = Duration::zero();
+  if (node.out_of_own_reach) oracle_.HeldBack(node.shadow);
   if (tracing()) Trace(absl::StrCat(node.name, " starts as #", Raw(node.shadow)));
 }
 
@@ -262,6 +293,13 @@ void Cluster::SetFinalizersFull(NodeIndex index, bool full) {
   Node& node = *nodes_[index];
   if (tracing()) Trace(absl::StrCat(node.name, full ? " stops" : " resumes", " reclaiming"));
   node.finalizers_full = full;
+}
+
+void Cluster::SetOutOfOwnReach(NodeIndex index, bool out) {
+  Node& node = *nodes_[index];
+  if (tracing()) Trace(absl::StrCat(node.name, out ? " cannot" : " can", " reach itself"));
+  node.out_of_own_reach = out;
+  if (out) oracle_.HeldBack(node.shadow);
 }
 
 void Cluster::SetReaping(NodeIndex index, ReapingMode mode) {
@@ -414,11 +452,24 @@ Cluster::Node* Cluster::ByName(const std::string& name) {
 // To itself: no network, but it waits as any other request does.
 void Cluster::SendToSelf(Node& node, const dgc::Send& send) {
   node.calls.push_back({send.peer, send.call, nullptr});
-  const auto take = [this, index = node.index, life = node.life, send] {
-    Answer(index, life, send.peer, send.call,
-           nodes_[index]->process->Received(send.request, Now(*nodes_[index])));
+  const auto answer = [this, index = node.index, life = node.life, peer = send.peer,
+                       call = send.call](const Response& response) {
+    Answer(index, life, peer, call, response);
   };
-  TakeLater(node, take);
+  const Duration deadline = TrueTime(node, Now(node) + send.timeout);
+  if (node.out_of_own_reach && node.random.OneIn(2)) {
+    events_.After(kSchedulingMax, [answer] {
+      answer(Refusal{Refusal::Code::kUnknownOutcome, "connection refused"});
+    });
+    return;
+  }
+  events_.At(deadline, [answer] {
+    answer(Refusal{Refusal::Code::kUnknownOutcome, "no answer in time"});
+  });
+  if (node.out_of_own_reach) return;
+  TakeLater(node, [this, index = node.index, send, answer] {
+    answer(nodes_[index]->process->Received(send.request, Now(*nodes_[index])));
+  });
 }
 
 void Cluster::SendRequest(Node& node, dgc::Send send) {
@@ -447,9 +498,13 @@ void Cluster::SendRequest(Node& node, dgc::Send send) {
   packet.from = from;
   packet.to = to->index;
   packet.timeout = shared->timeout;
-  packet.arrive = [this, from, life, index = to->index, shared, sent] {
+  packet.arrive = [this, from, life, index = to->index, shared, sent, self = node.shadow] {
     Node& receiver = *nodes_[index];
-    const auto take = [this, from, life, index, shared, sent] {
+    // What has been stopped takes what came in meanwhile in any order.
+    const bool in_turn = receiver.up && !receiver.paused;
+    const uint64_t place = in_turn ? oracle_.Arrived(self, receiver.shadow, shared->request) : 0;
+    const auto take = [this, from, life, index, shared, sent, self, place] {
+      oracle_.Taken(self, nodes_[index]->shadow, place);
       TakeRequest(*nodes_[index], from, life, *shared, sent);
     };
     if (!receiver.up) {

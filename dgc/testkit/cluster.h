@@ -56,6 +56,9 @@ struct ClusterOptions {
   std::function<void(std::string_view)> trace;
 };
 
+// The longest term that an owner with these options grants to a holder with the same.
+Duration LongestTerm(const LeaseOptions& options);
+
 class Cluster {
  public:
   explicit Cluster(ClusterOptions options);
@@ -92,6 +95,8 @@ class Cluster {
   void SetUnavailable(NodeIndex node, uint32_t per_mille);
   // The finalizers' queue is full: nothing is reclaimed until it is not; inputs and timers go on.
   void SetFinalizersFull(NodeIndex node, bool full);
+  // Its calls to itself fail, at once or without an answer.
+  void SetOutOfOwnReach(NodeIndex node, bool out);
   // An operator's word; a restart forgets it.
   void SetReaping(NodeIndex node, ReapingMode mode);
 
@@ -202,6 +207,7 @@ class Cluster {
     Duration taken_until{};  // when the last request that waits will be taken
     uint32_t unavailable_per_mille = 0;
     bool finalizers_full = false;
+    bool out_of_own_reach = false;
     std::vector<Deferred> deferred;
     std::vector<Call> calls;  // unanswered
     // Runs of owners that were asked something, and how many the process last kept a record of.

@@ -87,7 +87,7 @@ void Oracle::Ended(ShadowProcess process) {
   At(process).ended = true;
   At(process).ended_at = events_->now();
   for (const ShadowObject object : At(process).objects) {
-    if (At(object).exists) Gone(object);
+    if (At(object).exists) Gone(object, ReclaimReason::kUnspecified);
   }
 }
 
@@ -199,11 +199,13 @@ void Oracle::Unnamed(ShadowObject object) {
 void Oracle::Unexported(ShadowObject object) {
   if (!At(object).exists) return;
   At(object).unexported = true;
-  Gone(object);
+  Gone(object, ReclaimReason::kUnexport);
 }
 
-void Oracle::Gone(ShadowObject object) {
+void Oracle::Gone(ShadowObject object, ReclaimReason why) {
   At(object).exists = false;
+  At(object).gone_at = events_->now();
+  At(object).gone_why = why;
   --existing_;
   for (const ShadowObject to : std::exchange(At(object).edges, {})) {
     EraseOne(At(to).edges_in, object);
@@ -395,7 +397,7 @@ void Oracle::Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason re
                       Milliseconds(events_->now() - *unused), " ms after its last use (reason ",
                       static_cast<int>(reason), ") though nothing went wrong"));
   }
-  Gone(*object);
+  Gone(*object, reason);
 }
 
 }  // namespace dgc::testkit

@@ -71,9 +71,20 @@ struct OracleOptions {
   Duration limbo{};
   // Of an owner: how long the number of a Clean is remembered at least.  Zero: not at all.
   Duration departed_term{};
-  // Of an owner: how many clients it keeps, and how much it lists for each.
+  // Of an owner: how many clients it keeps, how much it lists for each, and for all.
   uint64_t clients_max = 0;
   uint64_t listings_per_client_max = 0;
+  uint64_t listings_max = 0;
+  // How long after its transit lease has ended whoever handed on hears that it was not taken up.
+  Duration told_within{};
+  // How long who hands on may be cut off meanwhile: as short as no lease notices.
+  Duration unnoticed{};
+  // Of an owner: how long a lapse waits for its call to itself.
+  Duration self_call_timeout{};
+  // Of an owner: whether it remembers which hand-ons were taken up.
+  bool remembers_named = true;
+  // Of an owner: whether it remembers what it has reclaimed.
+  bool remembers_reclaimed = true;
   // Zero, or how long after its last use an object without cycles may live on: for runs in which
   // nothing goes wrong.
   Duration prompt{};
@@ -117,6 +128,9 @@ class Oracle {
     std::set<ShadowObject> believed;  // what its sender knew to be listed, of a renewal
   };
   Sent Leaves(ShadowProcess client, const Request& request);
+  // A request has come in at `owner`; it waits there, in turn, until it is taken.
+  uint64_t Arrived(ShadowProcess client, ShadowProcess owner, const Request& request);
+  void Taken(ShadowProcess client, ShadowProcess owner, uint64_t place);
   // `request` has reached `owner`, which answered.
   void Handled(ShadowProcess owner, const Request& request, const Response& response,
                const Sent& sent);
@@ -128,7 +142,7 @@ class Oracle {
   }
   void SessionEnded(ShadowProcess client, ShadowProcess owner);
   void Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason reason);
-  void Lost(ShadowProcess holder, const ObjectId& id);
+  void Lost(ShadowProcess holder, const ObjectId& id, const dgc::Lost& lost);
   // Somebody was told that the object is gone.
   void SaidToBeGone(ShadowObject object);
   // The holder calls its reference assured.
@@ -138,7 +152,12 @@ class Oracle {
   void Happened(ShadowProcess holder, ShadowProcess owner, Transition::Kind kind);
   void HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token);
   // An operator has told the process whether to act on lapses.
-  void ToldToReap(ShadowProcess process) { At(process).told_to_reap = true; }
+  void ToldToReap(ShadowProcess process) {
+    At(process).told_to_reap = true;
+    HeldBack(process);
+  }
+  // What ends there may be decided late: it cannot reach itself.
+  void HeldBack(ShadowProcess process) { At(process).held_back = true; }
 
   // --- What must be so.
   // The first thing that broke.
@@ -166,7 +185,9 @@ class Oracle {
   std::optional<ShadowProcess> FindRun(Incarnation incarnation) const;
   // What `owner` hosts and the collector has not reclaimed.
   std::vector<ShadowObject> ExistingObjects(ShadowProcess owner) const;
-  // Fails for a reference that somebody still has to an object that is gone, and was not told of.
+  // Fails for a reference that somebody still has to an object that is gone, and was not told of,
+  // for a hand-on that nobody took up, of which the sender was not told, and for a re-listing that
+  // has not ended.
   void CheckAllTold();
 
   std::optional<ShadowObject> Find(const ObjectId& id) const;
@@ -220,7 +241,14 @@ class Oracle {
     bool consumed = false;
     uint64_t consumed_by = 0;  // serial of the request that named it
     Duration consumed_at{};
-    uint32_t unused = 0;  // how many transit leases it may have had that nobody took up in time
+    bool in_time = false;  // it was consumed before a transit lease of its own had ended
+    // Of a hand-on: how often the owner has accepted its declaration, the sender's lapses before
+    // the last, whether that may have come after the owner forgot that it was consumed, and how
+    // often the sender heard that nobody took it up.
+    uint32_t declared = 0;
+    uint32_t lapses = 0;
+    bool forgotten = false;
+    uint32_t reported = 0;
   };
   struct Object {
     ObjectId id;
@@ -239,6 +267,8 @@ class Oracle {
     bool unexported = false;
     bool ended = false;      // by force, and reported
     bool condemned = false;  // reported lost before it was reclaimed
+    Duration gone_at{};
+    ReclaimReason gone_why{};
     uint32_t mark = 0;
     bool expected = false;
     // Tarjan's numbers; 0 is not visited.
@@ -254,6 +284,7 @@ class Oracle {
     bool ended = false;
     bool braking = false;
     bool told_to_reap = false;
+    bool held_back = false;  // what ends may be decided late, at some time
     Duration ended_at{};
     std::vector<ShadowObject> objects;  // ever hosted
     std::vector<uint32_t> holds;        // ever begun
@@ -284,8 +315,15 @@ class Oracle {
     std::map<ShadowObject, SequenceNumber> listings;
     SequenceNumber latest{};
     bool doubted = false;
+    // Its requests that came in while the lease ran, and wait in the owner's process: how often
+    // that had stood still by then.
+    std::map<uint64_t, size_t> waiting;
+    // What the last answer to the client said cannot be listed, and why.
+    std::map<ShadowObject, Failure> failed;
     // What the client knows of that.
     std::set<ShadowObject> believed;
+    // The client lists all again, and no complete Dirty was answered yet.
+    bool relisting = false;
     // The client's last report was of a failure.
     bool failing = false;
     // The client has had an answer of this owner, so it may report something of it.
@@ -313,8 +351,10 @@ class Oracle {
   void EndIfUnused(Hold& hold);
   // To be called after every change of who has it.
   void NoteUse(ShadowObject object);
-  void Gone(ShadowObject object);
+  void Gone(ShadowObject object, ReclaimReason why);
 
+  // How long ago that was by the clock of `owner`.
+  Duration Ago(ShadowProcess owner, Duration when) const;
   // The time that passed since `from` on the clock of `owner`, its own stops not counted.
   Duration CountedSince(ShadowProcess owner, Duration from) const;
   // Limbo counts: a renewal in it is as good as one before.
@@ -327,6 +367,7 @@ class Oracle {
   bool Protected(Hold& hold);
   bool Protected(const Copy& copy, uint64_t held_since);
   void RequireCause(const Hold& hold, Duration from, Duration to, Duration term, const char* what);
+  void CheckLapse(Lease& lease, ShadowProcess owner);
   // Fails with what a process reports, if it cannot be so.
   void Require(bool holds, ShadowProcess process, const char* what);
   // Who protects the object, by handles, names, holders, copies and edges of its own process.
@@ -348,16 +389,24 @@ class Oracle {
   void CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNumber sequence);
   void Consumed(const Row& row, uint64_t serial);
   void Consumed(Copy& copy, uint64_t serial);
-  void Heard(const TransitRequest& request, const TransitResponse& response);
+  void Heard(const TransitRequest& request, const TransitResponse& response, ShadowProcess client,
+             ShadowProcess owner);
+  void Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner);
+  // Whether the sender of a hand-on could hear of it in good time.
+  bool Reachable(const Copy& copy) const;
+  void CheckHandOnTold(const Copy& copy);
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
              ShadowProcess owner, const std::set<ShadowObject>& believed);
+  // Whether what an owner answers for one id is so.
+  void CheckFailure(ShadowProcess owner, const ObjectId& id, const Failure& failure);
   // All that is listed for it is gone.
   static void Unlist(Lease& lease);
 
   // How many objects of `owner` each process holds, in the sense of ExpectedListings().
   std::map<ShadowProcess, Range> HeldOf(ShadowProcess owner) const;
-  // Whether more processes want to be listed at `owner`, for whatever they have, than it keeps.
-  bool TooManyClients(ShadowProcess owner) const;
+  // Whether more processes want to be listed at `owner`, for whatever they have, or more is wanted
+  // by all of them, than it has room for.
+  bool Crowded(ShadowProcess owner) const;
   void ExpectFrom(std::vector<ShadowObject> roots);
   std::vector<ShadowObject> CrossHostCycles();
   void StrongConnect(ShadowObject root, uint32_t* next, std::vector<ShadowObject>* found);

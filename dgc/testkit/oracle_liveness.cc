@@ -135,21 +135,24 @@ std::map<ShadowProcess, Oracle::Range> Oracle::HeldOf(ShadowProcess owner) const
   return held;
 }
 
-bool Oracle::TooManyClients(ShadowProcess owner) const {
+bool Oracle::Crowded(ShadowProcess owner) const {
   std::set<ShadowProcess> clients;
+  uint64_t wanted = 0;
   for (const ShadowObject object : At(owner).objects) {
     for (const uint32_t index : At(object).holds) {
       const Hold& hold = holds_[index];
-      if (!hold.ended && (!hold.told || hold.again)) clients.insert(hold.process);
+      if (hold.ended) continue;
+      if (!hold.told || hold.again) clients.insert(hold.process);
+      ++wanted;
     }
   }
-  return clients.size() > options_.clients_max;
+  return clients.size() > options_.clients_max || wanted > options_.listings_max;
 }
 
 bool Oracle::OverQuota(ShadowProcess holder) const {
   for (uint32_t i = 0; i < runs_.size(); ++i) {
     if (At(holder).holds.empty()) return false;
-    if (TooManyClients(ShadowProcess{i})) return true;
+    if (Crowded(ShadowProcess{i})) return true;
     const auto held = HeldOf(ShadowProcess{i});
     const auto mine = held.find(holder);
     if (mine == held.end()) continue;
@@ -166,7 +169,7 @@ Oracle::Range Oracle::ExpectedListings(ShadowProcess owner) const {
     sum.low += std::min(range.low, options_.listings_per_client_max);
     sum.high += std::min(range.high, options_.listings_per_client_max);
   }
-  if (TooManyClients(owner)) sum.low = 0;
+  if (Crowded(owner)) sum.low = 0;
   return sum;
 }
 
@@ -176,7 +179,7 @@ Oracle::Range Oracle::ExpectedHeld(ShadowProcess holder) const {
     const auto held = HeldOf(ShadowProcess{i});
     const auto mine = held.find(holder);
     if (mine == held.end()) continue;
-    if (!TooManyClients(ShadowProcess{i})) {
+    if (!Crowded(ShadowProcess{i})) {
       sum.low += std::min(mine->second.low, options_.listings_per_client_max);
     }
     sum.high += std::min(mine->second.high, options_.listings_per_client_max);

@@ -22,6 +22,11 @@ const Oracle::Lease* Oracle::FindLease(ShadowProcess client, ShadowProcess owner
   return it == leases_.end() ? nullptr : &it->second;
 }
 
+Duration Oracle::Ago(ShadowProcess owner, Duration when) const {
+  const NodeIndex node = At(owner).node;
+  return local_clock_(node, events_->now()) - local_clock_(node, when);
+}
+
 Duration Oracle::CountedSince(ShadowProcess owner, Duration from) const {
   const NodeIndex node = At(owner).node;
   const auto local = [&](Duration when) { return local_clock_(node, when); };
@@ -87,8 +92,23 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
       FindRun(std::visit([](const auto& typed) { return typed.incarnation; }, request));
   if (!owner.has_value()) return;
   LeaseOf(client, *owner).answered = true;
-  std::set<ShadowObject>& believed = LeaseOf(client, *owner).believed;
   if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
+    if (dgc::Raw(dirty->complete_from) != 0) LeaseOf(client, *owner).relisting = false;
+  }
+  std::set<ShadowObject>& believed = LeaseOf(client, *owner).believed;
+  std::map<ShadowObject, Failure>& failed = LeaseOf(client, *owner).failed;
+  failed.clear();
+  const auto note = [&](const auto& asked, const auto& answered) {
+    for (const Failure& failure : answered.failures) {
+      if (failure.index >= asked.rows.size()) continue;
+      if (const auto object = Find(asked.rows[failure.index].id)) failed[*object] = failure;
+    }
+  };
+  if (const auto* transit = std::get_if<TransitRequest>(&request)) {
+    note(*transit, std::get<TransitResponse>(response));
+  }
+  if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
+    note(*dirty, std::get<DirtyResponse>(response));
     auto failure = std::get<DirtyResponse>(response).failures.begin();
     const auto end = std::get<DirtyResponse>(response).failures.end();
     for (uint32_t i = 0; i < dirty->rows.size(); ++i) {
@@ -110,11 +130,26 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
 void Oracle::SessionEnded(ShadowProcess client, ShadowProcess owner) {
   Lease& lease = LeaseOf(client, owner);
   lease.believed.clear();
+  lease.relisting = false;
   lease.failing = false;
   lease.answered = false;
 }
 
 // --- What an owner hears and says.
+
+uint64_t Oracle::Arrived(ShadowProcess client, ShadowProcess owner, const Request& request) {
+  const uint64_t place = NextSerial();
+  Lease& lease = LeaseOf(client, owner);
+  const bool renews = std::holds_alternative<DirtyRequest>(request) ||
+                      std::holds_alternative<RenewRequest>(request);
+  if (renews && LeaseRuns(lease, owner))
+    lease.waiting[place] = faults_->stops(NodeOf(owner)).size();
+  return place;
+}
+
+void Oracle::Taken(ShadowProcess client, ShadowProcess owner, uint64_t place) {
+  LeaseOf(client, owner).waiting.erase(place);
+}
 
 void Oracle::Handled(ShadowProcess owner, const Request& request, const Response& response,
                      const Sent& sent) {
@@ -143,7 +178,7 @@ void Oracle::Handled(ShadowProcess owner, const Request& request, const Response
   } else if (const auto* transit = std::get_if<TransitRequest>(&request)) {
     const auto* answer = std::get_if<TransitResponse>(&response);
     if (answer == nullptr) return mismatch();
-    Heard(*transit, *answer);
+    Heard(*transit, *answer, client->second, owner);
   } else if (const auto* goodbye = std::get_if<GoodbyeRequest>(&request)) {
     Lease& lease = LeaseOf(client->second, owner);
     lease.applied = std::max(lease.applied, goodbye->sequence);
@@ -165,7 +200,7 @@ void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, S
   auto failure = response.failures.begin();
   for (uint32_t i = 0; i < request.rows.size(); ++i) {
     if (failure != response.failures.end() && failure->index == i) {
-      if (failure->reason == FailureReason::kStale) DGC_PROBE("dirty refused as stale");
+      CheckFailure(owner, request.rows[i].id, *failure);
       ++failure;
       continue;
     }
@@ -249,7 +284,7 @@ void Oracle::Consumed(Copy& copy, uint64_t serial) {
   // Being named again does not prolong how long it is remembered.
   if (!copy.consumed) {
     copy.consumed_at = events_->now();
-    if (copy.unused > 0 && CountedSince(owner, copy.granted_at) < copy.term) --copy.unused;
+    copy.in_time = !copy.granted || CountedSince(owner, copy.granted_at) < copy.term;
   }
   copy.consumed = true;
   copy.consumed_by = serial;
@@ -300,31 +335,40 @@ void Oracle::CheckCompared(const Lease& lease, RenewResult result,
                     same ? ", the same" : ""));
 }
 
-void Oracle::Heard(const TransitRequest& request, const TransitResponse& response) {
+void Oracle::Heard(const TransitRequest& request, const TransitResponse& response,
+                   ShadowProcess client, ShadowProcess owner) {
   auto failure = response.failures.begin();
   for (uint32_t i = 0; i < request.rows.size(); ++i) {
     if (failure != response.failures.end() && failure->index == i) {
       DGC_PROBE("hand-on of an object that is gone");
+      CheckFailure(owner, request.rows[i].id, *failure);
       ++failure;
       continue;
     }
     const auto object = Find(request.rows[i].id);
     if (!object.has_value()) continue;
     const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
-    if (it == by_token_.end()) continue;
-    Copy& copy = copies_[it->second];
-    const ShadowProcess owner = At(*object).owner;
-    if (copy.consumed) {
-      DGC_PROBE("a hand-on is declared after it was taken up");
-      At(*object).declared_late = true;
-      if (CountedSince(owner, copy.consumed_at) >= options_.transit_term) ++copy.unused;
-    } else if (!copy.granted || CountedSince(owner, copy.granted_at) >= copy.term) {
-      ++copy.unused;
+    if (it != by_token_.end()) {
+      Declared(copies_[it->second], response.granted_term, client, owner);
     }
-    copy.granted = true;
-    copy.granted_at = events_->now();
-    copy.term = response.granted_term;
   }
+}
+
+void Oracle::Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner) {
+  if (copy.consumed) {
+    DGC_PROBE("a hand-on is declared after it was taken up");
+    At(copy.object).declared_late = true;
+    copy.forgotten |=
+        !options_.remembers_named || CountedSince(owner, copy.consumed_at) >= options_.transit_term;
+  }
+  // Nor does it remember for longer that one has ended already, and was reported.
+  const Duration since = CountedSince(owner, copy.granted_at);
+  copy.forgotten |= copy.declared > 0 && since >= copy.term + options_.transit_term;
+  ++copy.declared;
+  copy.lapses = LeaseOf(client, owner).lapses;
+  copy.granted = true;
+  copy.granted_at = events_->now();
+  copy.term = term;
 }
 
 }  // namespace dgc::testkit

@@ -172,6 +172,16 @@ TEST_F(ScenarioTest, CrashFreesAfterTheTermNotBefore) {
   EXPECT_FALSE(cluster.Exists(x));
 }
 
+TEST_F(ScenarioTest, OwnerOutOfItsOwnReachLapsesItsTimeoutLaterAndNotBefore) {
+  cluster.SetOutOfOwnReach(owner, true);
+  cluster.Crash(holder);
+  Pass(kTerm * 35 / 10);  // self_call_timeout is three terms.
+  EXPECT_TRUE(cluster.Exists(x));
+  Pass(kTerm * 7 / 10);
+  EXPECT_FALSE(cluster.Exists(x));
+  cluster.SetOutOfOwnReach(owner, false);
+}
+
 TEST_F(ScenarioTest, R10_RestartOfTheOwnerIsToldToHolders) {
   cluster.Crash(owner);
   Pass(kTerm / 10);
