@@ -3,6 +3,7 @@
 // Nothing here is timed by itself.  The clock stands still unless moved.  Not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -24,18 +24,19 @@ class ClusterError(Exception):
 
 
 # Nothing on loopback goes through a proxy, whatever the environment says.
-os.environ.setdefault("no_grpc_proxy", "127.0.0.1,localhost")
+os.environ["no_grpc_proxy"] = ",".join(filter(None, [
+    os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy"), "127.0.0.1,localhost,::1"]))
 
 
 class Process:
-    """One child with its standard error in a file."""
+    """One child, in `folder`, with its standard error in a file there."""
 
     def __init__(self, name, command, folder, **streams):
         self.name = name
         self.log = os.path.join(folder, re.sub(r"[^\w.-]", "_", name)[:80] + ".log")
         with open(self.log, "ab") as log:
             # A process group of its own: Ctrl-C is for the demo, which ends the others in order.
-            self.child = subprocess.Popen(WITH_PARENT + command, stderr=log,
+            self.child = subprocess.Popen(WITH_PARENT + command, stderr=log, cwd=folder,
                                           start_new_session=True, **streams)
 
     @property
@@ -99,18 +100,21 @@ class Host(Process):
         if self._events:
             self._events.close()
 
-    def scrape(self):
-        """{series: value} of its /metrics."""
+    def metrics_text(self):
+        """What its /metrics says."""
         connection = http.client.HTTPConnection(self.metrics, timeout=10)
         try:
             connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
+            return connection.getresponse().read().decode()
         except (OSError, http.client.HTTPException) as error:
             raise ClusterError(f"{self.name} (pid {self.pid}) does not serve its metrics: "
                                f"{error!r}") from None
         finally:
             connection.close()
-        return parse_metrics(text)
+
+    def scrape(self):
+        """{series: value} of its /metrics."""
+        return parse_metrics(self.metrics_text())
 
     def new_events(self):
         """[(monotonic seconds, reason, label)] of objects reclaimed since the last call."""
@@ -168,6 +172,10 @@ class Client(Process):
         except BrokenPipeError:
             raise ClusterError(f"{self.name} is gone: {self.last_words()}") from None
 
+    def answered(self):
+        """Whether answer() would return at once."""
+        return not self._answers.empty()
+
     def answer(self, timeout=60):
         try:
             line = self._answers.get(timeout=timeout)
@@ -215,7 +223,7 @@ class Cluster:
         self.stop()
 
     def binary(self, name):
-        path = os.path.join(self.build, "services", name)
+        path = os.path.abspath(os.path.join(self.build, "services", name))
         if not os.access(path, os.X_OK):
             raise InputError(f"{path} is not there: build it, or name the build tree by --build")
         return path
@@ -267,9 +275,10 @@ class Cluster:
         """[(label, bytes, host number)] of all live objects, from the hosts' own listing."""
         found = []
         for number, host in enumerate(self.hosts):
-            path = os.path.join(self.folder, f"list-{number}")
-            lister.ask(f"list {host.address} {path}", timeout=300)
-            with open(path, encoding="utf-8") as file:
+            # The client runs in that folder, whose own name may have spaces.
+            name = f"list-{number}"
+            lister.ask(f"list {host.address} {name}", timeout=330)
+            with open(os.path.join(self.folder, name), encoding="utf-8", newline="\n") as file:
                 for line in file:
                     label, size = line.rstrip("\n").rsplit("\t", 1)
                     found.append((label, int(size), number))

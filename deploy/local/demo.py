@@ -52,6 +52,8 @@ def parse_arguments(arguments):
                         help="how long nothing may change before a step counts as wrong; "
                         "by default 20 s and five terms")
     options = parser.parse_args(arguments)
+    if not 0 <= options.seed < 1 << 64:
+        parser.error("--seed: 0 to 2^64 - 1")
     if not 1 <= options.hosts <= 64:
         parser.error("--hosts: 1 to 64")
     if not 0.5 <= options.term <= 600:
@@ -119,7 +121,7 @@ class Demo:
         pipe = os.path.join(cluster.folder, "graph")
         os.mkfifo(pipe)
         began = time.monotonic()
-        loader.tell(" ".join(["load", pipe, *(host.address for host in cluster.hosts)]))
+        loader.tell(" ".join(["load", "graph", *(host.address for host in cluster.hosts)]))
         try:
             with os.fdopen(open_pipe(pipe, loader), "wb", 1 << 20) as out:
                 payloads = (self.oracle.repository.contents(graph.ids)
@@ -376,15 +378,16 @@ class Demo:
 
 
 def open_pipe(path, reader):
-    """Opens a named pipe for writing, but does not wait for a reader that has ended."""
+    """Opens a named pipe for writing, but does not wait for a reader that has given up or ended."""
     while True:
         try:
             pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             os.set_blocking(pipe, True)
             return pipe
         except OSError:
-            if not reader.running():
-                raise ClusterError(f"{reader.name} ended: {reader.last_words()}") from None
+            if not reader.running() or reader.answered():
+                said = reader.answer()  # Raises an error, if it is one.
+                raise ClusterError(f"{reader.name} reads nothing: {said}") from None
             time.sleep(0.01)
 
 
@@ -435,10 +438,19 @@ def run(options, folder):
         return 0 if result["ok"] else 1
 
 
+def hang_up(*_):
+    """The terminal was closed: what is said from now on must not fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    sys.exit(129)
+
+
 def main():
     options = parse_arguments(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))  # The terminal was closed.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # As under nohup.
+        signal.signal(signal.SIGHUP, hang_up)
     folder = tempfile.mkdtemp(prefix="leasehold-demo-")
     status = 1
     try:
@@ -455,7 +467,7 @@ def main():
         status = 130
     except SystemExit as error:
         status = error.code
-    if status in (0, 2, 130, 143):
+    if status in (0, 2, 129, 130, 143):
         shutil.rmtree(folder, ignore_errors=True)
     else:
         print(f"demo: logs are in {folder}", file=sys.stderr)

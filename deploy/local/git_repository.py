@@ -36,13 +36,13 @@ class Repository:
                               check=False)
         if done.returncode:
             raise InputError(f"git {arguments[0]}: {done.stderr.strip() or 'failed'}")
-        return done.stdout.strip()
+        return done.stdout.rstrip("\n")
 
     def refs(self):
         """[(full name, object id)] of every ref but symbolic ones, and of a detached HEAD."""
         listed = self.text("for-each-ref", "--format=%(objectname)%09%(symref)%09%(refname)")
         refs = []
-        for line in listed.splitlines():
+        for line in filter(None, listed.split("\n")):  # Names may have other ends of lines.
             object_id, symbolic, name = line.split("\t")
             if not symbolic:
                 refs.append((name, object_id))

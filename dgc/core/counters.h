@@ -25,6 +25,7 @@ struct Counters {
   uint64_t brakes = 0;              // times the mass-expiry brake has held reaping
   uint64_t self_calls = 0;          // requests to itself before something lapses
   uint64_t self_calls_failed = 0;
+  uint64_t rows_refused = 0;  // as an owner: ids that a quota had no room for
   uint64_t goodbyes = 0;
   uint64_t late_calls = 0;  // rows ignored or refused as stale because their number was too small
   uint64_t transits_opened = 0;

@@ -8,26 +8,20 @@ PeerIndex ImportTable::InternPeer(const std::string& owner, Incarnation incarnat
   if (const auto found = FindPeer(owner, incarnation); found.has_value()) return *found;
   const PeerIndex peer{peers_.Allocate()};
   peers_[Raw(peer)] = {owner, incarnation, 0};
-  peers_by_owner_[owner].push_back(peer);
+  by_run_.insert(Raw(peer));
   return peer;
 }
 
 std::optional<PeerIndex> ImportTable::FindPeer(const std::string& owner,
                                                Incarnation incarnation) const {
-  const auto it = peers_by_owner_.find(owner);
-  if (it == peers_by_owner_.end()) return std::nullopt;
-  for (const PeerIndex peer : it->second) {
-    if (GetPeer(peer).incarnation == incarnation) return peer;
-  }
-  return std::nullopt;
+  const auto it = by_run_.find(Run{owner, incarnation});
+  if (it == by_run_.end()) return std::nullopt;
+  return PeerIndex{*it};
 }
 
 void ImportTable::ForgetPeer(PeerIndex peer) {
-  const Peer& record = GetPeer(peer);
-  DGC_CHECK(record.imports == 0);
-  const auto it = peers_by_owner_.find(record.owner);
-  std::erase(it->second, peer);
-  if (it->second.empty()) peers_by_owner_.erase(it);
+  DGC_CHECK(GetPeer(peer).imports == 0);
+  by_run_.erase(Raw(peer));
   peers_.Free(Raw(peer));
 }
 
@@ -37,11 +31,10 @@ std::optional<ImportIndex> ImportTable::Find(PeerIndex peer, const ObjectId& id)
   return ImportIndex{*it};
 }
 
-ImportIndex ImportTable::Intern(PeerIndex peer, const ObjectId& id, uint16_t type) {
-  if (const auto found = Find(peer, id); found.has_value()) return *found;
+ImportIndex ImportTable::Add(PeerIndex peer, const ObjectId& id, uint16_t type) {
   const uint32_t index = records_.Allocate();
   records_[index] = {.id = id, .peer = peer, .type = type, .in_use = true};
-  by_id_.insert(index);
+  DGC_CHECK(by_id_.insert(index).second);
   ++peers_[Raw(peer)].imports;
   return ImportIndex{index};
 }
@@ -50,6 +43,7 @@ void ImportTable::Erase(ImportIndex import) {
   const ImportRecord& record = (*this)[import];
   DGC_CHECK(record.in_use && record.uses == 0);
   --peers_[Raw(record.peer)].imports;
+  types_->Unuse(record.type);
   by_id_.erase(Raw(import));
   records_.Free(Raw(import));
 }

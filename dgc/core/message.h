@@ -80,6 +80,7 @@ enum class FailureReason : uint8_t {
   kReclaimed = 2,
   kUnexported = 3,
   kStale = 4,
+  kQuota = 5,
 };
 
 // Values are those of dgc.v1.ReclaimReason.

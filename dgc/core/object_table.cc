@@ -10,8 +10,14 @@ namespace dgc {
 
 using State = ObjectRecord::State;
 
-ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters)
-    : options_(options), counters_(counters), collector_(options.local_round_interval, &records_) {}
+ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters, TypeTable* types,
+                         uint64_t secret)
+    : options_(options),
+      counters_(counters),
+      types_(types),
+      by_id_(secret),
+      collector_(options.local_round_interval, &records_),
+      remembered_by_id_(secret) {}
 
 absl::StatusOr<ObjectIndex> ObjectTable::Add(const ObjectId& id, uint16_t type) {
   if (records_.size() >= options_.objects_max) {
@@ -113,40 +119,80 @@ void ObjectTable::Unhold(ObjectIndex object, ReclaimReason why) {
   AfterDecrement(object, why);
 }
 
-absl::Status ObjectTable::AddEdge(ObjectIndex from, Target to) {
-  // Nobody would ever take the edge back.
-  if (!Alive(from)) return absl::NotFoundError("the object to refer from was unexported");
-  ObjectRecord& record = At(from);
-  if (record.edges == nullptr) record.edges = std::make_unique<std::vector<Target>>();
-  if (record.edges->size() >= options_.edges_per_object_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the object has ", options_.edges_per_object_max, " edges, the maximum"));
+absl::Status ObjectTable::AddEdges(std::span<const Edge> edges, size_t* failed) {
+  absl::flat_hash_map<ObjectIndex, size_t> degrees;
+  for (size_t i = 0; i < edges.size(); ++i) {
+    *failed = i;
+    // Nobody would ever take the edge back.
+    if (!Alive(edges[i].from)) {
+      return absl::NotFoundError("the object to refer from was unexported");
+    }
+    const ObjectRecord& record = At(edges[i].from);
+    const auto degree =
+        degrees.emplace(edges[i].from, record.edges == nullptr ? 0 : record.edges->size()).first;
+    if (++degree->second > options_.edges_per_object_max) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("an object has at most ", options_.edges_per_object_max, " edges"));
+    }
   }
-  record.edges->push_back(to);
-  if (!to.is_import()) {
-    ++At(to.object()).local_in;
-    collector_.Shade(Raw(to.object()));
+  for (const auto& [from, to] : edges) {
+    ObjectRecord& record = At(from);
+    if (record.edges == nullptr) record.edges = std::make_unique<std::vector<Target>>();
+    record.edges->push_back(to);
+    if (!to.is_import()) {
+      ++At(to.object()).local_in;
+      collector_.Shade(Raw(to.object()));
+    }
   }
   return absl::OkStatus();
 }
 
-absl::Status ObjectTable::RemoveEdge(ObjectIndex from, Target to) {
-  ObjectRecord& record = At(from);
-  if (record.edges != nullptr) {
-    auto& edges = *record.edges;
-    const auto it = std::find(edges.rbegin(), edges.rend(), to);
-    if (it != edges.rend()) {
-      *it = edges.back();
-      edges.pop_back();
-      if (edges.empty()) record.edges.reset();
-      if (!to.is_import()) {
-        --At(to.object()).local_in;
-        AfterDecrement(to.object(), ReclaimReason::kClean);
-      }
-      return absl::OkStatus();
-    }
+absl::Status ObjectTable::RemoveEdges(std::span<const Edge> edges, size_t* failed) {
+  // How many of each edge, and of each object's edges, are still to be found.
+  absl::flat_hash_map<std::pair<ObjectIndex, Target>, size_t> wanted;
+  absl::flat_hash_map<ObjectIndex, size_t> left;
+  for (const auto& [from, to] : edges) {
+    ++wanted[{from, to}];
+    ++left[from];
   }
-  return absl::NotFoundError("the object has no such edge");
+  std::vector<std::pair<ObjectIndex, size_t>> found;  // Of one object the last position first.
+  found.reserve(edges.size());
+  for (const Edge& edge : edges) {
+    size_t& left_here = left[edge.from];
+    const std::vector<Target>* const all = At(edge.from).edges.get();
+    for (size_t i = all == nullptr ? 0 : all->size(); i-- > 0 && left_here > 0;) {
+      const auto it = wanted.find({edge.from, (*all)[i]});
+      if (it == wanted.end() || it->second == 0) continue;
+      --it->second;
+      --left_here;
+      found.emplace_back(edge.from, i);
+    }
+    left_here = 0;  // Looked through.
+  }
+  if (found.size() < edges.size()) {
+    // Of equal ones the last are those that are not there.
+    for (size_t i = edges.size(); i-- > 0;) {
+      size_t& missing = wanted[{edges[i].from, edges[i].to}];
+      if (missing == 0) continue;
+      --missing;
+      *failed = i;
+    }
+    return absl::NotFoundError("the object has no such edge");
+  }
+  for (const auto& [from, position] : found) RemoveEdgeAt(from, position);
+  return absl::OkStatus();
+}
+
+// Moves the last edge there: see LocalCollector::Scan.
+void ObjectTable::RemoveEdgeAt(ObjectIndex from, size_t position) {
+  ObjectRecord& record = At(from);
+  const Target to = std::exchange((*record.edges)[position], record.edges->back());
+  record.edges->pop_back();
+  if (record.edges->empty()) record.edges.reset();
+  if (!to.is_import()) {
+    --At(to.object()).local_in;
+    AfterDecrement(to.object(), ReclaimReason::kClean);
+  }
 }
 
 absl::Status ObjectTable::Bind(std::string_view name, ObjectIndex object) {
@@ -269,6 +315,7 @@ void ObjectTable::FreeIfUnused(ObjectIndex object) {
   }
   const ObjectId& id = record.id;
   if (Hint(id) != object) by_id_.Erase(TagOf(id.high, id.low), Raw(object));
+  types_->Unuse(record.type);
   records_.Free(Raw(object));
 }
 

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@
 #include "dgc/core/position_index.h"
 #include "dgc/core/slab.h"
 #include "dgc/core/time.h"
+#include "dgc/core/type_table.h"
 
 namespace dgc {
 
@@ -56,16 +58,25 @@ struct Reclaimed {
   ReclaimReason reason{};
 };
 
+// One reference from an object of this process.
+struct Edge {
+  ObjectIndex from{};
+  Target to;
+};
+
 class ObjectTable {
  public:
-  ObjectTable(ObjectTableOptions options, Counters* counters);
+  // `secret`: random, known to nobody outside this process.  `counters` and `types` outlive the
+  // table.
+  ObjectTable(ObjectTableOptions options, Counters* counters, TypeTable* types, uint64_t secret);
 
   // An id for the object to be added next, of 96 random bits and 32 that say where its record will
   // be: such an object needs no entry in the index, and is found with one cache miss.
   ObjectId NewId(uint64_t random, uint64_t more_random) const {
     return {random, more_random << 32 | records_.next()};
   }
-  // Adds an object with one pin.  Any id will do, but see NewId.  RESOURCE_EXHAUSTED: objects_max.
+  // Adds an object with one pin, which takes over a use of `type`, until its record goes.  Any id
+  // will do, but see NewId.  RESOURCE_EXHAUSTED: objects_max.
   // REQUIRES: `id` is valid and was never added.
   absl::StatusOr<ObjectIndex> Add(const ObjectId& id, uint16_t type);
 
@@ -94,11 +105,14 @@ class ObjectTable {
   void Hold(ObjectIndex object);
   void Unhold(ObjectIndex object, ReclaimReason why);
 
-  // Edges are a multiset.  A remote edge is counted in the import table by the caller.
+  // Edges are a multiset.  A remote edge is counted in the import table by the caller.  All of
+  // `edges` are added, or removed, or none is, and then *failed says which of them stands in the
+  // way.
   // RESOURCE_EXHAUSTED: edges_per_object_max.  NOT_FOUND: `from` was unexported.
-  absl::Status AddEdge(ObjectIndex from, Target to);
-  // NOT_FOUND if there is no such edge.  O(degree), latest edges first.
-  absl::Status RemoveEdge(ObjectIndex from, Target to);
+  absl::Status AddEdges(std::span<const Edge> edges, size_t* failed);
+  // NOT_FOUND if there is no such edge.  At most one pass over the edges of each object named,
+  // latest edges first.
+  absl::Status RemoveEdges(std::span<const Edge> edges, size_t* failed);
 
   // Names pin what they name.  Bind replaces.  RESOURCE_EXHAUSTED: names_max.  NOT_FOUND:
   // the object was unexported.
@@ -144,6 +158,7 @@ class ObjectTable {
     return Raw(object) < records_.end() && Get(object).id == id && id.valid();
   }
   ObjectRecord& At(ObjectIndex object) { return records_[Raw(object)]; }
+  void RemoveEdgeAt(ObjectIndex from, size_t position);
   void Doom(ObjectIndex object);
   void AfterDecrement(ObjectIndex object, ReclaimReason why);
   void End(ObjectIndex object, ReclaimReason reason, TimePoint now,
@@ -154,6 +169,7 @@ class ObjectTable {
 
   const ObjectTableOptions options_;
   Counters* const counters_;
+  TypeTable* const types_;
   Slab<ObjectRecord> records_;
   // Those whose id does not say where they are.
   PositionIndex by_id_;

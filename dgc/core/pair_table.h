@@ -11,7 +11,8 @@
 // Slots are in the order of the hash, whatever the capacity, so that a table grows by one pass
 // from front to back over both.  Each table has an order of its own (its seed): positions are freed
 // in the order in which a lapsed client's table is taken apart and used again in that order, and a
-// table filled in its own order would pile all up at its front, in quadratic time.
+// table filled in its own order would pile all up at its front, in quadratic time.  Nor can the
+// client know it, who chooses among the positions that ids show it what to list.
 //
 // Thread-compatible.
 #pragma once
@@ -46,7 +47,7 @@ class PairTable {
     uint32_t high_;
   };
 
-  // `seed`: different in tables that may be filled in the order that others are taken apart in.
+  // `seed`: random, known to nobody outside this process.
   PairTable() : PairTable(0) {}
   explicit PairTable(uint64_t seed) : seed_(Mix(seed + 0x9e3779b97f4a7c15u)) {}
   PairTable(PairTable&& other) noexcept { *this = std::move(other); }

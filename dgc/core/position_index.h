@@ -4,7 +4,10 @@
 // tag stands in the slot, a likely position is known without a look at the record (Peek), so that
 // whoever handles a batch can fetch records before it needs them, and the index grows without
 // touching a record, in one pass from front to back.  Linear probing, backward-shift deletion; its
-// order is a function of the calls alone.
+// order is a function of the calls and the secret alone.
+//
+// Whoever makes objects elsewhere sees their ids, hence tags, and decides which of them live: the
+// secret keeps it from having those that would lie together.
 //
 // Thread-compatible.
 #pragma once
@@ -29,6 +32,9 @@ constexpr uint32_t TagOf(uint64_t high, uint64_t low) {
 
 class PositionIndex {
  public:
+  // `secret`: random, known to nobody outside this process.
+  explicit PositionIndex(uint64_t secret) : factor_(Mix(secret) | 1), summand_(Mix(~secret)) {}
+
   size_t size() const { return size_; }
   size_t bytes() const { return capacity_ * sizeof(Slot); }
 
@@ -88,7 +94,8 @@ class PositionIndex {
   static constexpr uint32_t kEmpty = 0xffffffff;
   static constexpr size_t kCapacityMin = 8;
 
-  size_t Home(uint32_t tag) const { return uint64_t{tag} * capacity_ >> 32; }
+  // Multiply-shift: strongly universal.  (Dietzfelbinger 1996.)
+  size_t Home(uint32_t tag) const { return ((factor_ * tag + summand_) >> 32) * capacity_ >> 32; }
   size_t Next(size_t i) const { return i + 1 == capacity_ ? 0 : i + 1; }
   size_t Distance(size_t from, size_t to) const {
     return to >= from ? to - from : to + capacity_ - from;
@@ -110,6 +117,8 @@ class PositionIndex {
     }
   }
 
+  uint64_t factor_;
+  uint64_t summand_;
   std::unique_ptr<Slot[]> slots_;
   size_t capacity_ = 0;
   size_t size_ = 0;

@@ -15,10 +15,8 @@ absl::Status Malformed(const char* what) {
 
 absl::Status Validate(const WireRef& ref) {
   if (ref.owner.empty()) return Malformed("it names no owner");
-  if (ref.owner.size() > kOwnerNameBytesMax) return Malformed("the owner's name is too long");
-  // It is dialled and logged.
-  if (std::any_of(ref.owner.begin(), ref.owner.end(), [](char c) { return c <= ' ' || c > '~'; })) {
-    return Malformed("the owner's name has other characters than printable ASCII");
+  if (!IsOwnerName(ref.owner)) {
+    return Malformed("the owner's name is too long, or not of printable ASCII without spaces");
   }
   if (Raw(ref.incarnation) == 0) return Malformed("it names no incarnation");
   if (!ref.id.valid()) return Malformed("the object id is zero");
@@ -28,8 +26,16 @@ absl::Status Validate(const WireRef& ref) {
 
 }  // namespace
 
+bool IsOwnerName(std::string_view name) {
+  return name.size() <= kOwnerNameBytesMax &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
 Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random* random)
-    : options_(std::move(options)), random_(random), objects_(options_.objects, &counters_) {
+    : options_(std::move(options)),
+      random_(random),
+      objects_(options_.objects, &counters_, &types_, random->Next()),
+      imports_(&types_, random->Next()) {
   DGC_CHECK(options_.self.valid());
   DGC_CHECK(options_.owner.empty() || Raw(options_.incarnation) != 0);
   strategy_ =
@@ -45,18 +51,11 @@ Process::Process(ProcessOptions options, const StrategyFactory& strategy, Random
                 .drop = [this](ImportIndex import, TimePoint now) { DropImport(import, now); }});
 }
 
-absl::StatusOr<uint16_t> Process::InternType(std::string_view type, size_t types_max) {
-  const absl::string_view key(type.data(), type.size());
-  if (const auto it = type_index_.find(key); it != type_index_.end()) return it->second;
+absl::StatusOr<uint16_t> Process::UseType(std::string_view type, size_t types_max) {
   if (type.size() > kTypeBytesMax) return absl::InvalidArgumentError("the type is too long");
-  if (type_names_.size() >= types_max) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("this process knows ", type_names_.size(), " types, the maximum"));
-  }
-  const auto index = static_cast<uint16_t>(type_names_.size());
-  type_names_.emplace_back(type);
-  type_index_.emplace(std::string(type), index);
-  return index;
+  if (const auto number = types_.Use(type, types_max); number.has_value()) return *number;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("this process knows ", types_.size(), " types, the maximum"));
 }
 
 absl::Status Process::Absent(const ObjectId& id, TimePoint now) const {
@@ -64,10 +63,13 @@ absl::Status Process::Absent(const ObjectId& id, TimePoint now) const {
 }
 
 absl::StatusOr<Target> Process::Export(const ObjectId& id, std::string_view type) {
-  const auto type_index = InternType(type, options_.types_max);
-  if (!type_index.ok()) return type_index.status();
-  const auto object = objects_.Add(id, *type_index);
-  if (!object.ok()) return object.status();
+  const auto number = UseType(type, options_.types_max);
+  if (!number.ok()) return number.status();
+  const auto object = objects_.Add(id, *number);
+  if (!object.ok()) {
+    types_.Unuse(*number);
+    return object.status();
+  }
   return Target(*object);
 }
 
@@ -85,6 +87,19 @@ absl::StatusOr<ObjectIndex> Process::Resolve(const WireRef& ref, TimePoint now) 
   return *object;
 }
 
+absl::StatusOr<std::optional<Target>> Process::Locate(const WireRef& ref) const {
+  if (absl::Status status = Validate(ref); !status.ok()) return status;
+  if (ref.owner == options_.owner) {
+    if (ref.incarnation != options_.incarnation) return std::nullopt;
+    const auto object = objects_.FindRecord(ref.id);
+    return object.has_value() ? std::optional(Target(*object)) : std::nullopt;
+  }
+  const auto peer = imports_.FindPeer(ref.owner, ref.incarnation);
+  if (!peer.has_value()) return std::nullopt;
+  const auto import = imports_.Find(*peer, ref.id);
+  return import.has_value() ? std::optional(Target(*import)) : std::nullopt;
+}
+
 absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
   if (!options_.owner.empty() && ref.owner == options_.owner) {
     const auto object = Resolve(ref, now);
@@ -94,9 +109,20 @@ absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
     return Target(*object);
   }
   if (absl::Status status = Validate(ref); !status.ok()) return status;
+  const auto import = FindOrAddImport(ref);
+  if (!import.ok()) return import.status();
+  ++imports_[*import].uses;
+  ++counters_.imports;
+  strategy_->Imported(*import, ref.transit, now);
+  return Target(*import);
+}
+
+absl::StatusOr<ImportIndex> Process::FindOrAddImport(const WireRef& ref) {
   const auto known = imports_.FindPeer(ref.owner, ref.incarnation);
-  if (imports_.size() >= options_.imports_max &&
-      !(known.has_value() && imports_.Find(*known, ref.id).has_value())) {
+  if (known.has_value()) {
+    if (const auto held = imports_.Find(*known, ref.id); held.has_value()) return *held;
+  }
+  if (imports_.size() >= options_.imports_max) {
     return absl::ResourceExhaustedError(
         absl::StrCat("this process holds ", options_.imports_max, " references, its maximum"));
   }
@@ -104,15 +130,9 @@ absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
     return absl::ResourceExhaustedError(absl::StrCat("this process holds references of ",
                                                      options_.peers_max, " owners, its maximum"));
   }
-  const auto type = InternType(ref.type, (options_.types_max + 1) / 2);
+  const auto type = UseType(ref.type, (options_.types_max + 1) / 2);
   if (!type.ok()) return type.status();
-  const PeerIndex peer =
-      known.has_value() ? *known : imports_.InternPeer(ref.owner, ref.incarnation);
-  const ImportIndex import = imports_.Intern(peer, ref.id, *type);
-  ++imports_[import].uses;
-  ++counters_.imports;
-  strategy_->Imported(import, ref.transit, now);
-  return Target(import);
+  return imports_.Add(imports_.InternPeer(ref.owner, ref.incarnation), ref.id, *type);
 }
 
 void Process::Copy(Target handle) {
@@ -142,11 +162,11 @@ void Process::DropImport(ImportIndex import, TimePoint now) {
 WireRef Process::Describe(Target target) const {
   if (!target.is_import()) {
     const ObjectRecord& record = objects_.Get(target.object());
-    return {options_.owner, options_.incarnation, record.id, type_names_[record.type], {}};
+    return {options_.owner, options_.incarnation, record.id, TypeName(record.type), {}};
   }
   const ImportRecord& record = imports_[target.import()];
   const Peer& peer = imports_.GetPeer(record.peer);
-  return {peer.owner, peer.incarnation, record.id, type_names_[record.type], {}};
+  return {peer.owner, peer.incarnation, record.id, TypeName(record.type), {}};
 }
 
 absl::StatusOr<WireRef> Process::Share(Target target, const ClientId& receiver, Duration term,
@@ -162,16 +182,32 @@ absl::StatusOr<WireRef> Process::Share(Target target, const ClientId& receiver, 
   return ref;
 }
 
+absl::Status Process::Link(std::span<const Edge> edges, size_t* failed) {
+  if (absl::Status status = objects_.AddEdges(edges, failed); !status.ok()) return status;
+  for (const auto& [from, to] : edges) {
+    if (to.is_import()) ++imports_[to.import()].uses;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Process::Unlink(std::span<const Edge> edges, size_t* failed, TimePoint now) {
+  if (absl::Status status = objects_.RemoveEdges(edges, failed); !status.ok()) return status;
+  for (const auto& [from, to] : edges) {
+    if (to.is_import()) DropImport(to.import(), now);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Process::Link(ObjectIndex from, Target to) {
-  absl::Status status = objects_.AddEdge(from, to);
-  if (status.ok() && to.is_import()) ++imports_[to.import()].uses;
-  return status;
+  const Edge edge{from, to};
+  size_t failed = 0;
+  return Link({&edge, 1}, &failed);
 }
 
 absl::Status Process::Unlink(ObjectIndex from, Target to, TimePoint now) {
-  absl::Status status = objects_.RemoveEdge(from, to);
-  if (status.ok() && to.is_import()) DropImport(to.import(), now);
-  return status;
+  const Edge edge{from, to};
+  size_t failed = 0;
+  return Unlink({&edge, 1}, &failed, now);
 }
 
 absl::Status Process::Bind(std::string_view name, ObjectIndex object) {

@@ -18,11 +18,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dgc/core/counters.h"
@@ -34,6 +34,7 @@
 #include "dgc/core/reference_error.h"
 #include "dgc/core/strategy.h"
 #include "dgc/core/time.h"
+#include "dgc/core/type_table.h"
 
 namespace dgc {
 
@@ -50,8 +51,8 @@ struct ProcessOptions {
   std::function<ClientKey(const std::string& owner, Incarnation)> key{};
   // The most different references held at once; Import() beyond it is RESOURCE_EXHAUSTED.
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
-  // The most different types of objects and imports together; references that arrive add new ones
-  // to the first half only.  At most 65,535.
+  // The most different types of the objects and imports there are; references that arrive add new
+  // ones to the first half only.  At most 65,535.
   uint32_t types_max = 4096;
   // The most runs of owners of which something is held; Import() of another's is
   // RESOURCE_EXHAUSTED.
@@ -100,7 +101,10 @@ class Process {
   }
 
   // --- The graph.  `from` is an own object's index; the caller has a handle to it.  NOT_FOUND if
-  // it was unexported, as for Bind.
+  // it was unexported, as for Bind.  All edges or none: see ObjectTable.
+  absl::Status Link(std::span<const Edge> edges, size_t* failed);
+  absl::Status Unlink(std::span<const Edge> edges, size_t* failed, TimePoint now);
+  // The same with one edge.
   absl::Status Link(ObjectIndex from, Target to);
   absl::Status Unlink(ObjectIndex from, Target to, TimePoint now);
   absl::Status Bind(std::string_view name, ObjectIndex object);
@@ -112,6 +116,9 @@ class Process {
   // The live own object that `ref` names.  Errors as Import.  Gives no handle and does not consume
   // ref.transit.
   absl::StatusOr<ObjectIndex> Resolve(const WireRef& ref, TimePoint now) const;
+  // What edges to the object that `ref` names have as their target, dead or alive; nullopt: there
+  // are no edges to it.  INVALID_ARGUMENT: malformed.  Gives no handle either.
+  absl::StatusOr<std::optional<Target>> Locate(const WireRef& ref) const;
 
   // --- Messages.
   Response Received(const Request& request, TimePoint now);
@@ -135,10 +142,14 @@ class Process {
   const ImportTable& imports() const { return imports_; }
   const Counters& counters() const { return counters_; }
   Strategy::Sizes sizes() const { return strategy_->sizes(); }
-  const std::string& TypeName(uint16_t type) const { return type_names_[type]; }
+  const TypeTable& types() const { return types_; }
+  // Of an object or import that is there.
+  const std::string& TypeName(uint16_t type) const { return types_.NameOf(type); }
 
  private:
-  absl::StatusOr<uint16_t> InternType(std::string_view type, size_t types_max);
+  absl::StatusOr<uint16_t> UseType(std::string_view type, size_t types_max);
+  // The record of what `ref` names, made if there is none.  REQUIRES: `ref` is well formed.
+  absl::StatusOr<ImportIndex> FindOrAddImport(const WireRef& ref);
   absl::Status Absent(const ObjectId& id, TimePoint now) const;
   void DropImport(ImportIndex import, TimePoint now);
 
@@ -146,10 +157,9 @@ class Process {
   Random* const random_;
   Counters counters_;
   Outputs outputs_;
+  TypeTable types_;
   ObjectTable objects_;
   ImportTable imports_;
-  std::vector<std::string> type_names_;
-  absl::flat_hash_map<std::string, uint16_t> type_index_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<ImportIndex> dropped_;
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "dgc/core/ids.h"
 
@@ -23,5 +24,9 @@ struct WireRef {
 // Bounds on what a WireRef may hold; longer is malformed.
 inline constexpr size_t kOwnerNameBytesMax = 255;
 inline constexpr size_t kTypeBytesMax = 255;
+
+// Whether an owner may have this name: it is dialled and logged, so printable ASCII without spaces,
+// at most kOwnerNameBytesMax.  The empty one of a process that hosts nothing is allowed.
+bool IsOwnerName(std::string_view name);
 
 }  // namespace dgc

@@ -71,6 +71,7 @@ LossCause CauseOf(FailureReason reason) {
       return LossCause::kUnexported;
     case FailureReason::kUnknown:
     case FailureReason::kStale:
+    case FailureReason::kQuota:
       break;
   }
   return LossCause::kUnknown;
@@ -106,6 +107,14 @@ std::optional<ReferenceError> ReferenceErrorOf(const absl::Status& status) {
             absl::SimpleAtoi(numbers[1], &reason) && absl::SimpleAtoi(numbers[2], &ago));
   return ReferenceError{static_cast<LossCause>(cause), static_cast<ReclaimReason>(reason),
                         Duration(ago)};
+}
+
+absl::Status Placed(const absl::Status& status, absl::string_view where) {
+  if (status.ok()) return status;
+  absl::Status placed(status.code(), absl::StrCat(where, ": ", status.message()));
+  status.ForEachPayload(
+      [&](absl::string_view type, const absl::Cord& payload) { placed.SetPayload(type, payload); });
+  return placed;
 }
 
 }  // namespace dgc

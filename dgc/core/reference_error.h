@@ -54,4 +54,7 @@ void Attach(const ReferenceError& error, absl::Status* status);
 // The error that `status` carries, if any.
 std::optional<ReferenceError> ReferenceErrorOf(const absl::Status& status);
 
+// The same status, payloads included, with where it arose before its words: "edges[3]: ...".
+absl::Status Placed(const absl::Status& status, absl::string_view where);
+
 }  // namespace dgc

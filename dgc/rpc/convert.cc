@@ -102,8 +102,13 @@ void ToColumns(const std::vector<Row>& rows, Proto* into) {
   for (size_t i = 0; i < rows.size(); ++i) transit[i] = Raw(rows[i].transit);
 }
 
+// One that a later version has added: the object is not listed, whatever the reason.
+FailureReason Reason(v1::FailureReason reason) {
+  return reason > 5 ? FailureReason::kUnknown : static_cast<FailureReason>(reason);
+}
+
 // One that a later version has added is as good as none.
-ReclaimReason Reason(int reason) {
+ReclaimReason Reason(v1::ReclaimReason reason) {
   if (reason < 0 || reason >= static_cast<int>(kReclaimReasons)) return ReclaimReason::kUnspecified;
   return static_cast<ReclaimReason>(reason);
 }
@@ -130,10 +135,8 @@ absl::Status Failures(const RepeatedPtrField<v1::Failure>& failures, size_t rows
     if (proto.index() >= rows || (!into->empty() && proto.index() <= into->back().index)) {
       return Invalid("failures: index ", proto.index(), " of ", rows, " ids is out of order");
     }
-    if (proto.reason() < 1 || proto.reason() > 4) {
-      return Invalid("failures: reason ", static_cast<int>(proto.reason()), " is not known");
-    }
-    Failure failure{.index = proto.index(), .reason = static_cast<FailureReason>(proto.reason())};
+    if (proto.reason() < 1) return Invalid("failures: no reason");
+    Failure failure{.index = proto.index(), .reason = Reason(proto.reason())};
     failure.reclaim_reason = Reason(proto.reclaim_reason());
     const auto ago = FromProto(proto.reclaimed_ago());
     if (!ago.ok()) return Invalid("failures: reclaimed_ago: ", ago.status().message());
@@ -367,10 +370,10 @@ absl::Status FromProto(const v1::CleanResponse&, size_t, CleanResponse*) {
 }
 
 absl::Status FromProto(const v1::RenewResponse& response, size_t, RenewResponse* into) {
-  if (response.result() < 1 || response.result() > 3) {
-    return Invalid("result: ", static_cast<int>(response.result()), " is not known");
-  }
-  into->result = static_cast<RenewResult>(response.result());
+  if (response.result() < 1) return Invalid("no result");
+  // To one that a later version has added, listing everything again is a safe answer.
+  into->result =
+      response.result() > 3 ? RenewResult::kDiffers : static_cast<RenewResult>(response.result());
   absl::Status status = Granted(response.granted_term(), &into->granted_term);
   status.Update(Notices(response.notices(), &into->notices));
   return status;

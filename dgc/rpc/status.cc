@@ -10,24 +10,25 @@
 namespace dgc {
 namespace {
 
-std::string DetailsOf(const absl::Status& status) {
-  const auto error = ReferenceErrorOf(status);
-  if (!error.has_value()) return {};
+grpc::Status WithDetails(grpc::StatusCode code, const std::string& message,
+                         const ReferenceError& error) {
   v1::ReferenceError proto;
-  ToProto(*error, &proto);
+  ToProto(error, &proto);
   v1::Status whole;
-  whole.set_code(static_cast<int>(status.code()));
-  whole.set_message(std::string(status.message()));
+  whole.set_code(code);
+  whole.set_message(message);
   whole.add_details()->PackFrom(proto);
-  return whole.SerializeAsString();
+  return {code, message, whole.SerializeAsString()};
 }
 
 }  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message()),
-          DetailsOf(status)};
+  const auto code = static_cast<grpc::StatusCode>(status.code());
+  const std::string message(status.message());
+  const auto error = ReferenceErrorOf(status);
+  return error.has_value() ? WithDetails(code, message, *error) : grpc::Status(code, message);
 }
 
 absl::Status FromGrpc(const grpc::Status& status) {
@@ -53,9 +54,11 @@ grpc::Status ToGrpc(const Refusal& refusal) {
     case Refusal::Code::kInvalidArgument:
       return {grpc::StatusCode::INVALID_ARGUMENT, refusal.message};
     case Refusal::Code::kPermissionDenied:
-      return {grpc::StatusCode::PERMISSION_DENIED, refusal.message};
+      return WithDetails(grpc::StatusCode::PERMISSION_DENIED, refusal.message,
+                         {.cause = LossCause::kRefused});
     case Refusal::Code::kWrongIncarnation:
-      return {grpc::StatusCode::FAILED_PRECONDITION, refusal.message};
+      return WithDetails(grpc::StatusCode::FAILED_PRECONDITION, refusal.message,
+                         {.cause = LossCause::kOwnerRestarted});
     case Refusal::Code::kResourceExhausted:
       return {grpc::StatusCode::RESOURCE_EXHAUSTED, refusal.message};
     case Refusal::Code::kUnavailable:
@@ -69,21 +72,25 @@ grpc::Status ToGrpc(const Refusal& refusal) {
 
 Refusal RefusalFrom(const grpc::Status& status) {
   DGC_CHECK(!status.ok());
+  // Proxies and meshes deny permission too; only the owner's own word ends what is held.
+  const auto error = ReferenceErrorOf(status);
+  const bool refused = error.has_value() && error->cause == LossCause::kRefused;
   switch (status.error_code()) {
     case grpc::StatusCode::INVALID_ARGUMENT:
       return {Refusal::Code::kInvalidArgument, status.error_message()};
     case grpc::StatusCode::PERMISSION_DENIED:
-      return {Refusal::Code::kPermissionDenied, status.error_message()};
+      if (refused) return {Refusal::Code::kPermissionDenied, status.error_message()};
+      break;
     case grpc::StatusCode::FAILED_PRECONDITION:
       return {Refusal::Code::kWrongIncarnation, status.error_message()};
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       return {Refusal::Code::kResourceExhausted, status.error_message()};
     default:
-      return {
-          Refusal::Code::kUnknownOutcome,
+      break;
+  }
+  return {Refusal::Code::kUnknownOutcome,
           absl::StrCat(absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code())),
                        ": ", status.error_message())};
-  }
 }
 
 }  // namespace dgc

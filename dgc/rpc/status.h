@@ -30,7 +30,8 @@ std::optional<ReferenceError> ReferenceErrorOf(const grpc::Status& status);
 // What an owner answers.  REQUIRES: the code is not kUnknownOutcome, which no owner can say.
 grpc::Status ToGrpc(const Refusal& refusal);
 // What a holder makes of a call that failed.  Anything that the protocol does not define is
-// kUnknownOutcome: UNAVAILABLE too, since the transport says it as well as the owner.  REQUIRES:
+// kUnknownOutcome: UNAVAILABLE too, since the transport says it as well as the owner, and a
+// PERMISSION_DENIED without the owner's ReferenceError, which a proxy says.  REQUIRES:
 // !status.ok().
 Refusal RefusalFrom(const grpc::Status& status);
 

@@ -13,6 +13,8 @@ absl::Status ShutDown() { return absl::CancelledError("this Owner or Holder was 
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
+std::string Place(const char* column, size_t row) { return absl::StrCat(column, "[", row, "]"); }
+
 }  // namespace
 
 // Performs nothing under the lock: what the Process wants done is collected before it is
@@ -55,7 +57,9 @@ Engine::Engine(EngineOptions options, EngineParts parts)
       clock_(std::move(parts.clock)),
       random_(std::move(parts.random)),
       transport_(std::move(parts.transport)),
-      process_(options_.process, options_.strategy, random_.get()) {}
+      process_(options_.process, options_.strategy, random_.get()),
+      finalizer_([this](Finalization& finalization) { Finalize(&finalization); }),
+      notifier_([this](const Event& event) { Notify(event); }) {}
 
 Engine::~Engine() {
   const MutexLock lock(&mutex_);
@@ -84,11 +88,12 @@ Ref Engine::Refused(absl::Status status) {
 absl::Status Engine::AdoptType(uint16_t type, const std::type_info& cpp_type) {
   if (kinds_.size() <= type) kinds_.resize(type + size_t{1});
   Kind& kind = kinds_[type];
-  if (kind.cpp_type == nullptr) {
-    kind = {&cpp_type, process_.TypeName(type)};
+  const std::string& wire_type = process_.TypeName(type);
+  if (kind.wire_type == nullptr || *kind.wire_type != wire_type) {
+    kind = {&cpp_type, std::make_shared<const std::string>(wire_type)};
   } else if (*kind.cpp_type != cpp_type) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the type \"", kind.wire_type, "\" already stands for another C++ type"));
+        absl::StrCat("the type \"", wire_type, "\" already stands for another C++ type"));
   }
   return absl::OkStatus();
 }
@@ -192,7 +197,7 @@ absl::StatusOr<std::shared_ptr<void>> Engine::PayloadOf(absl::StatusOr<ObjectInd
   const Kind& kind = kinds_[payloads_.KindOf(*object)];
   if (*kind.cpp_type != cpp_type) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the object is a \"", kind.wire_type, "\", of another C++ type"));
+        absl::StrCat("the object is a \"", *kind.wire_type, "\", of another C++ type"));
   }
   return payloads_.Get(*object);
 }
@@ -260,6 +265,43 @@ absl::Status Engine::Unlink(const Ref& from, const Ref& to) {
     return absl::InvalidArgumentError("the Ref is one of another Owner or Holder");
   }
   return process_.Unlink(*object, to.handle_->target, input.now());
+}
+
+absl::Status Engine::Link(std::span<const WireRef> from, std::span<const Ref> to) {
+  DGC_CHECK(from.size() == to.size());
+  const Input input(this);
+  std::vector<Edge> edges;
+  edges.reserve(from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    const auto object = Own(from[i], input.now());
+    if (!object.ok()) return Placed(object.status(), Place("from", i));
+    const auto target = Held(to[i], input.now());
+    if (!target.ok()) return Placed(target.status(), Place("to", i));
+    edges.push_back({*object, *target});
+  }
+  size_t failed = 0;
+  const absl::Status status = process_.Link(edges, &failed);
+  return Placed(status, Place("from", failed));
+}
+
+absl::Status Engine::Unlink(std::span<const WireRef> from, std::span<const WireRef> to) {
+  DGC_CHECK(from.size() == to.size());
+  const Input input(this);
+  std::vector<Edge> edges;
+  edges.reserve(from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    const auto object = Own(from[i], input.now());
+    if (!object.ok()) return Placed(object.status(), Place("from", i));
+    const auto target = process_.Locate(to[i]);
+    if (!target.ok()) return Placed(target.status(), Place("to", i));
+    if (!target->has_value()) {
+      return Placed(absl::NotFoundError("the object has no such edge"), Place("from", i));
+    }
+    edges.push_back({*object, **target});
+  }
+  size_t failed = 0;
+  const absl::Status status = process_.Unlink(edges, &failed, input.now());
+  return Placed(status, Place("from", failed));
 }
 
 absl::StatusOr<Edges> Engine::EdgesOf(const Ref& from, size_t limit) {
@@ -394,8 +436,11 @@ Stats Engine::stats() {
       .names = process_.objects().names(),
       .imports = process_.imports().size(),
       .peers = process_.imports().peers(),
+      .types = process_.types().size(),
       .requests_in_flight = in_flight_,
-      .finalizers_waiting = finalizers_waiting_.load(std::memory_order_relaxed),
+      .finalizers_waiting = finalizer_.waiting(),
+      .events_waiting = notifier_.waiting(),
+      .events_dropped = events_dropped_.load(std::memory_order_relaxed),
       .uses_after_reclaim = uses_after_reclaim_,
       .shares_refused = shares_refused_,
   };

@@ -1,4 +1,4 @@
-// Engine: one Process with its lock, its clock, its two threads and its transport.
+// Engine: one Process with its lock, its clock, its three threads and its transport.
 //
 // What Owner, Holder and Ref are thin faces of.  Every input takes the one lock, reads the clock,
 // is handed to the Process, and what the Process wants done is done after the lock is released.
@@ -6,9 +6,11 @@
 // most kWorkBudget steps of deferred work (about 50 us).
 //
 //     any thread    inputs; the sends that they cause
-//     reaper        Tick and Work when due, logs; gives callers way while there is much to reap
-//     finalizer     the application's callbacks, and the last shared_ptr of reclaimed objects:
-//                   may block as long as they like
+//     reaper        Tick and Work when due; gives callers way while there is much to reap
+//     finalizer     on_reclaim, and the last shared_ptr of reclaimed objects
+//     notifier      events: the other callbacks, the log
+//
+// The last two may block as long as they like: leases are renewed and lapse all the same.
 //
 // Knows neither gRPC nor protobuf nor prometheus, so that it runs under ThreadSanitizer with
 // fakes.  Thread-safe.  Must be Shutdown() before the last pointer goes; Refs may keep the (then
@@ -21,10 +23,12 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <typeinfo>
+#include <variant>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -41,6 +45,7 @@
 #include "dgc/runtime/ref.h"
 #include "dgc/runtime/stats.h"
 #include "dgc/runtime/transport.h"
+#include "dgc/runtime/worker.h"
 
 namespace dgc {
 
@@ -49,14 +54,14 @@ struct EngineOptions {
   StrategyFactory strategy;
   // The longest time between two ticks; at most half of LeaseOptions::pause.
   Duration tick_max = std::chrono::milliseconds(100);
-  // As in Options; on the finalizer thread.
+  // As in Options.
   std::function<void(const ReclaimEvent&)> on_reclaim;
   std::function<void(const LossEvent&)> on_lost;
   std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired;
-  uint32_t finalizers_waiting_max = 1 << 16;
-  // For logs; on the reaper thread.
   std::function<void(const TransitionEvent&)> on_transition;
-  // False: no threads; whoever made the engine calls Turn() and Finalize().
+  uint32_t finalizers_waiting_max = 1 << 16;
+  uint32_t events_waiting_max = 1 << 16;
+  // False: no threads; whoever made the engine calls Turn() and RunCallbacks().
   bool background = true;
 };
 
@@ -89,6 +94,9 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   absl::Status Unexport(const Ref& ref);
   absl::Status Link(const Ref& from, const Ref& to);
   absl::Status Unlink(const Ref& from, const Ref& to);
+  // REQUIRES, of both: as many of one as of the other.
+  absl::Status Link(std::span<const WireRef> from, std::span<const Ref> to);
+  absl::Status Unlink(std::span<const WireRef> from, std::span<const WireRef> to);
   absl::StatusOr<Edges> EdgesOf(const Ref& from, size_t limit);
   absl::Status Bind(std::string_view name, const Ref& object);
   absl::Status Unbind(std::string_view name);
@@ -119,8 +127,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
 
   // One turn of the reaper; returns how long it may sleep now.
   Duration Turn();
-  // Runs the finalizers and callbacks that wait.
-  void Finalize();
+  // Runs the finalizers and the callbacks for events that wait.
+  void RunCallbacks();
 
   // The most steps of deferred work under one hold of the lock.
   static constexpr size_t kWorkBudget = 256;
@@ -132,12 +140,13 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   struct Kind {
     const std::type_info* cpp_type =
         nullptr;  // Null while only references of others have that wire type.
-    std::string wire_type;
+    // Null likewise.  Shared with finalizations: once no object has it, its number is given away.
+    std::shared_ptr<const std::string> wire_type;
   };
   struct Finalization {
     ObjectId id;
     ReclaimReason reason{};
-    const std::string* type = nullptr;  // Lives as long as the engine.
+    std::shared_ptr<const std::string> type;
     std::shared_ptr<void> object;
     WallTime time{};
   };
@@ -150,16 +159,12 @@ class Engine final : public std::enable_shared_from_this<Engine> {
     std::vector<Outgoing> sends;
     bool ring = false;
   };
-  // What only the reaper does.
+  using Event = std::variant<LossEvent, HandOnExpiredEvent, TransitionEvent>;
+  // What the reaper gives to the other two threads.
   struct Chores {
     std::vector<Finalization> finalizations;
-    std::vector<LossEvent> losses;
-    std::vector<HandOnExpiredEvent> hand_ons_expired;
-    std::vector<TransitionEvent> transitions;
-    bool empty() const {
-      return finalizations.empty() && losses.empty() && hand_ons_expired.empty() &&
-             transitions.empty();
-    }
+    std::vector<Event> events;
+    bool empty() const { return finalizations.empty() && events.empty(); }
   };
   // One input: the lock from beginning to end, then the effects.
   class Input;
@@ -209,14 +214,17 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   void RememberLoss(ImportIndex import, const Loss& loss) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Nothing left to be said; while closing: and everything given up.
   bool Settled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Waits until Settled(), turning the reaper by hand if there is no thread.
-  bool WaitSettled(Duration timeout);
+  // Nothing is left of what is known to be garbage.
+  bool Clear() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits until it holds, turning the reaper by hand if there is no thread.
+  bool WaitUntil(bool (Engine::*holds)() const, Duration timeout);
 
   Ref MakeRef(Target target);
   static Ref Refused(absl::Status status);
 
   void ReaperLoop();
-  void FinalizerLoop();
+  void Finalize(Finalization* finalization);
+  void Notify(const Event& event) const;
 
   // Constant after construction.
   const EngineOptions options_;
@@ -228,6 +236,9 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   std::atomic<uint64_t> inputs_{0};
   Histogram reap_lag_;
   Histogram finalizer_duration_;
+
+  // Held from the beginning of Shutdown() to its end, so that a second one returns after it.
+  Mutex shutdown_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
 
   Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kRunning;
@@ -256,13 +267,9 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   std::atomic<bool> stop_{false};
   std::thread reaper_;
 
-  // The finalizer's queue.  Never taken together with mutex_.
-  Mutex finalizer_mutex_;
-  Chores finalizer_chores_ ABSL_GUARDED_BY(finalizer_mutex_);
-  std::atomic<uint64_t> finalizers_waiting_{0};
-  Alarm finalizer_alarm_;
-  std::atomic<bool> stop_finalizer_{false};
-  std::thread finalizer_;
+  Worker<Finalization> finalizer_;
+  Worker<Event> notifier_;
+  std::atomic<uint64_t> events_dropped_{0};
 };
 
 }  // namespace dgc

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <utility>
+#include <variant>
 
 #include "dgc/core/check.h"
 #include "dgc/runtime/engine.h"
@@ -27,16 +27,8 @@ constexpr Duration kRetainInterval = std::chrono::seconds(10);
 // A waiter looks again at least this often, whatever rings.
 constexpr Duration kWaiterInterval = std::chrono::milliseconds(20);
 
-// Moves all of `from` to the end of `to`.
-template <typename T>
-void Append(std::vector<T>* from, std::vector<T>* to) {
-  if (to->empty()) {
-    std::swap(*from, *to);
-  } else {
-    to->insert(to->end(), std::move_iterator(from->begin()), std::move_iterator(from->end()));
-    from->clear();
-  }
-}
+// For ever, as far as a waiter is concerned; a sum of clock readings must not overflow.
+constexpr Duration kWaitMax = std::chrono::hours(24 * 365);
 
 // Whether it is something that this process noticed as a holder.
 bool AboutPeer(Transition::Kind kind) {
@@ -52,8 +44,9 @@ void Engine::Start() {
     Answered(peer, call, response);
   });
   if (!options_.background) return;
+  finalizer_.Start();
+  notifier_.Start();
   reaper_ = std::thread([this] { ReaperLoop(); });
-  finalizer_ = std::thread([this] { FinalizerLoop(); });
 }
 
 // --- Outputs.
@@ -72,7 +65,7 @@ void Engine::Collect(TimePoint now, Effects* effects) {
     sleeping_until_ = TimePoint::min();
     effects->ring = true;
   }
-  if (waiters_ > 0 && Settled()) waiter_alarm_.Ring();
+  if (waiters_ > 0 && (Settled() || Clear())) waiter_alarm_.Ring();
 }
 
 void Engine::CollectSends(Effects* effects) {
@@ -95,9 +88,8 @@ void Engine::CollectReclaimed() {
   for (const Reclaimed& reclaimed : outputs_.reclaimed) {
     PayloadTable::Payload payload = payloads_.Take(reclaimed.object);
     if (payload.object == nullptr) continue;  // Refused by AdoptType.
-    chores_.finalizations.push_back({reclaimed.id, reclaimed.reason,
-                                     &kinds_[payload.kind].wire_type, std::move(payload.object),
-                                     time});
+    chores_.finalizations.push_back({reclaimed.id, reclaimed.reason, kinds_[payload.kind].wire_type,
+                                     std::move(payload.object), time});
   }
 }
 
@@ -119,8 +111,9 @@ void Engine::CollectLost(TimePoint now) {
     if (!process_.imports()[lost.import].in_use) continue;
     RememberLoss(lost.import, {lost.reclaim_reason, now - lost.reclaimed_ago});
     if (options_.on_lost == nullptr) continue;
-    chores_.losses.push_back({process_.Describe(Target(lost.import)), lost.cause,
-                              LossStatus(lost.import, now), std::chrono::system_clock::now()});
+    chores_.events.push_back(LossEvent{process_.Describe(Target(lost.import)), lost.cause,
+                                       LossStatus(lost.import, now),
+                                       std::chrono::system_clock::now()});
   }
 }
 
@@ -128,9 +121,9 @@ void Engine::CollectHandOnsExpired() {
   if (options_.on_hand_on_expired == nullptr) return;
   for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
     const Peer& peer = process_.imports().GetPeer(expired.owner);
-    chores_.hand_ons_expired.push_back(
-        {{peer.owner, peer.incarnation, expired.id, {}, expired.transit},
-         std::chrono::system_clock::now()});
+    chores_.events.push_back(
+        HandOnExpiredEvent{{peer.owner, peer.incarnation, expired.id, {}, expired.transit},
+                           std::chrono::system_clock::now()});
   }
 }
 
@@ -146,7 +139,7 @@ void Engine::CollectTransitions() {
       event.owner = peer.owner;
       event.incarnation = peer.incarnation;
     }
-    chores_.transitions.push_back(std::move(event));
+    chores_.events.push_back(std::move(event));
   }
 }
 
@@ -156,17 +149,14 @@ void Engine::Perform(Effects* effects) {
 }
 
 void Engine::Perform(Chores* chores) {
-  for (const TransitionEvent& event : chores->transitions) options_.on_transition(event);
-  chores->transitions.clear();
-  if (chores->empty()) return;
-  finalizers_waiting_.fetch_add(chores->finalizations.size(), std::memory_order_relaxed);
-  {
-    const MutexLock lock(&finalizer_mutex_);
-    Append(&chores->finalizations, &finalizer_chores_.finalizations);
-    Append(&chores->losses, &finalizer_chores_.losses);
-    Append(&chores->hand_ons_expired, &finalizer_chores_.hand_ons_expired);
+  finalizer_.Put(&chores->finalizations);
+  const uint64_t waiting = std::min<uint64_t>(notifier_.waiting(), options_.events_waiting_max);
+  const size_t room = options_.events_waiting_max - waiting;
+  if (chores->events.size() > room) {
+    events_dropped_.fetch_add(chores->events.size() - room, std::memory_order_relaxed);
+    chores->events.resize(room);
   }
-  finalizer_alarm_.Ring();
+  notifier_.Put(&chores->events);
 }
 
 // --- The reaper.
@@ -187,8 +177,7 @@ Duration Engine::Turn() {
 
     process_.Tick(begun);
     bool more = false;
-    const bool room =
-        finalizers_waiting_.load(std::memory_order_relaxed) < options_.finalizers_waiting_max;
+    const bool room = finalizer_.waiting() < options_.finalizers_waiting_max;
     // After a goodbye, edges to others are nobody's concern any more.
     if (state_ == State::kRunning && room) more = process_.Work(kWorkBudget, begun);
     Collect(begun, &effects);
@@ -243,35 +232,31 @@ void Engine::ReaperLoop() {
   }
 }
 
-// --- The finalizer.
+// --- The finalizer and the notifier.
 
-void Engine::Finalize() {
-  Chores chores;
-  {
-    const MutexLock lock(&finalizer_mutex_);
-    std::swap(chores, finalizer_chores_);
+void Engine::Finalize(Finalization* finalization) {
+  const auto begun = std::chrono::steady_clock::now();
+  if (options_.on_reclaim != nullptr) {
+    options_.on_reclaim({finalization->id, *finalization->type, finalization->reason,
+                         std::move(finalization->object), finalization->time});
   }
-  for (const LossEvent& event : chores.losses) options_.on_lost(event);
-  for (const HandOnExpiredEvent& event : chores.hand_ons_expired) {
-    options_.on_hand_on_expired(event);
+  finalization->object.reset();
+  finalizer_duration_.Observe(std::chrono::steady_clock::now() - begun);
+}
+
+void Engine::Notify(const Event& event) const {
+  if (const auto* loss = std::get_if<LossEvent>(&event)) options_.on_lost(*loss);
+  if (const auto* expired = std::get_if<HandOnExpiredEvent>(&event)) {
+    options_.on_hand_on_expired(*expired);
   }
-  for (Finalization& each : chores.finalizations) {
-    const auto begun = std::chrono::steady_clock::now();
-    if (options_.on_reclaim != nullptr) {
-      options_.on_reclaim({each.id, *each.type, each.reason, std::move(each.object), each.time});
-    }
-    each.object.reset();
-    finalizers_waiting_.fetch_sub(1, std::memory_order_relaxed);
-    finalizer_duration_.Observe(std::chrono::steady_clock::now() - begun);
+  if (const auto* transition = std::get_if<TransitionEvent>(&event)) {
+    options_.on_transition(*transition);
   }
 }
 
-void Engine::FinalizerLoop() {
-  while (!stop_finalizer_.load(std::memory_order_acquire)) {
-    Finalize();
-    finalizer_alarm_.WaitFor(std::chrono::hours(1));
-  }
-  Finalize();
+void Engine::RunCallbacks() {
+  notifier_.RunWaiting();
+  finalizer_.RunWaiting();
 }
 
 // --- Waiting, and the end.
@@ -281,38 +266,47 @@ bool Engine::Settled() const {
   return in_flight_ == 0 && process_.sizes().pending == 0;
 }
 
-bool Engine::WaitSettled(Duration timeout) {
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
+bool Engine::Clear() const { return !process_.objects().has_work(); }
+
+bool Engine::WaitUntil(bool (Engine::*holds)() const, Duration timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + std::min(timeout, kWaitMax);
   const MutexLock lock(&mutex_);
   ++waiters_;
-  bool settled = Settled();
+  bool held = (this->*holds)();
   for (;;) {
     const auto left = deadline - std::chrono::steady_clock::now();
-    if (settled || left <= Duration::zero()) break;
+    if (held || left <= Duration::zero()) break;
     mutex_.Unlock();
     waiter_alarm_.WaitFor(std::min<Duration>(left, kWaiterInterval));
     if (!options_.background) Turn();
     mutex_.Lock();
-    settled = Settled();
+    held = (this->*holds)();
   }
   --waiters_;
-  return settled;
+  return held;
 }
 
-bool Engine::Settle(Duration timeout) { return WaitSettled(timeout); }
+bool Engine::Settle(Duration timeout) { return WaitUntil(&Engine::Settled, timeout); }
 
 void Engine::Shutdown(Duration goodbye_timeout) {
-  Effects effects;
+  const MutexLock shutting_down(&shutdown_mutex_);
   {
     const MutexLock lock(&mutex_);
     if (state_ != State::kRunning) return;
+  }
+  const auto begun = std::chrono::steady_clock::now();
+  // What has been called gone so far is given to on_reclaim too.
+  WaitUntil(&Engine::Clear, goodbye_timeout);
+  Effects effects;
+  {
+    const MutexLock lock(&mutex_);
     state_ = State::kClosing;
     const TimePoint now = clock_->Now();
     process_.Goodbye(now);
     Collect(now, &effects);
   }
   Perform(&effects);
-  WaitSettled(goodbye_timeout);
+  WaitUntil(&Engine::Settled, goodbye_timeout - (std::chrono::steady_clock::now() - begun));
 
   {
     const MutexLock lock(&mutex_);
@@ -322,16 +316,17 @@ void Engine::Shutdown(Duration goodbye_timeout) {
   stop_.store(true, std::memory_order_release);
   reaper_alarm_.Ring();
   if (reaper_.joinable()) reaper_.join();
-  stop_finalizer_.store(true, std::memory_order_release);
-  finalizer_alarm_.Ring();
-  if (finalizer_.joinable()) finalizer_.join();
-
-  // The application's destructors may drop Refs, so not under the lock.
+  Chores chores;
   std::vector<std::shared_ptr<void>> payloads;
   {
     const MutexLock lock(&mutex_);
+    std::swap(chores, chores_);
     payloads = payloads_.TakeAll();
   }
+  Perform(&chores);
+  finalizer_.Stop();
+  notifier_.Stop();
+  // Here the payloads go: not under the lock, as the application's destructors may drop Refs.
 }
 
 }  // namespace dgc

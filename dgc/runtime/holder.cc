@@ -51,6 +51,7 @@ std::shared_ptr<Engine> MakeEngine(Options options, bool hosts,
   engine.on_lost = std::move(options.on_lost);
   engine.on_hand_on_expired = std::move(options.on_hand_on_expired);
   engine.finalizers_waiting_max = options.finalizers_waiting_max;
+  engine.events_waiting_max = options.events_waiting_max;
   engine.on_transition = [tell = std::move(options.on_transition)](const TransitionEvent& event) {
     LogTransition(event);
     if (tell != nullptr) tell(event);

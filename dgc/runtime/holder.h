@@ -5,7 +5,7 @@
 //     dgc::Ref upload = holder.Import(reply.upload());    // copy, move, drop
 //     stub->Append(upload.Context(), chunk, &response);
 //
-// Registering, renewing, retrying with backoff and giving up happen in the background, on two
+// Registering, renewing, retrying with backoff and giving up happen in the background, on three
 // threads whatever the number of owners, and through one channel per owner.  A process that also
 // hosts objects makes an Owner instead, which is a Holder too: one identity, one engine.
 //
@@ -44,7 +44,7 @@ class Holder {
   explicit Holder(Options options);
   Holder(const Holder&) = delete;
   Holder& operator=(const Holder&) = delete;
-  ~Holder();
+  virtual ~Holder();
 
   // Takes in a reference that has arrived.  Never blocks; the owner hears of it in the background,
   // and until then the transit lease in `ref` protects the object.  Each wire reference is imported
@@ -73,7 +73,8 @@ class Holder {
   // `timeout`; returns whether they do.  Nothing depends on calling it; for tests and tools.
   bool Settle(Duration timeout);
 
-  // Says goodbye and stops everything in the background; what the destructor does.  Idempotent.
+  // Says goodbye and stops everything in the background; what the destructor does.  Idempotent:
+  // whoever comes second returns when everything has stopped, too.
   void Shutdown();
 
   // The metrics of this process (METRICS.md), for prometheus::Exposer::RegisterCollectable, which

@@ -55,6 +55,7 @@ bool IsWarning(Kind kind) {
 }  // namespace
 
 void LogTransition(const TransitionEvent& event) {
+  if (spdlog::default_logger_raw() == nullptr) return;  // After spdlog::shutdown().
   const Transition& transition = event.transition;
   const auto level = IsWarning(transition.kind) ? spdlog::level::warn : spdlog::level::info;
   if (transition.client.valid()) {

@@ -115,6 +115,10 @@ constexpr Number kNumbers[] = {
     DGC_NUMBER(Counter, "dgc_requests_failed_total", "Requests refused or of unknown outcome",
                counters.requests_failed),
     DGC_NUMBER(Counter, "dgc_rows_sent_total", "Ids in requests sent", counters.rows_sent),
+    // As both.
+    DGC_NUMBER(Gauge, "dgc_events_waiting", "Events not yet logged and told", events_waiting),
+    DGC_NUMBER(Counter, "dgc_events_dropped_total", "Events dropped as too many waited",
+               events_dropped),
 };
 
 #undef DGC_NUMBER

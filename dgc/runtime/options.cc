@@ -3,8 +3,9 @@
 namespace dgc {
 
 absl::Status Validate(const Options& options) {
-  if (options.name.size() > kOwnerNameBytesMax) {
-    return absl::InvalidArgumentError("name: longer than 255 bytes");
+  if (!IsOwnerName(options.name)) {
+    return absl::InvalidArgumentError(
+        "name: longer than 255 bytes, or not of printable ASCII without spaces");
   }
   if (options.imports_max == 0 || options.imports_max >= uint32_t{1} << 31) {
     return absl::InvalidArgumentError("imports_max: not in 1 to 2^31 - 1");
@@ -18,6 +19,9 @@ absl::Status Validate(const Options& options) {
   }
   if (options.finalizers_waiting_max == 0) {
     return absl::InvalidArgumentError("finalizers_waiting_max: is 0");
+  }
+  if (options.events_waiting_max == 0) {
+    return absl::InvalidArgumentError("events_waiting_max: is 0");
   }
   if (options.goodbye_timeout < Duration::zero()) {
     return absl::InvalidArgumentError("goodbye_timeout: negative");

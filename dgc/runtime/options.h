@@ -23,8 +23,8 @@ namespace dgc {
 
 struct Options {
   // The owner's stable name and at once the address that holders dial ("uploads-0.uploads:7000"):
-  // of this very process, never of a load balancer.  1 to 255 bytes.  Empty for a process that
-  // hosts nothing.
+  // of this very process, never of a load balancer.  1 to 255 bytes of printable ASCII without
+  // spaces.  Empty for a process that hosts nothing.
   std::string name = {};
 
   // Which collector, and its terms, bounds and retries.
@@ -36,28 +36,34 @@ struct Options {
   uint32_t types_max = 4096;
   uint32_t peers_max = 65'536;
 
+  // Callbacks may block and may use the Owner or Holder, but must not shut it down, nor throw.
+  //
   // Called on the finalizer thread for each reclaimed object, one at a time, before its last
-  // shared_ptr here is dropped.  May block and may use the Owner, but not shut it down.  A slow one
-  // delays other finalizers only.
+  // shared_ptr here is dropped.  A slow one delays other finalizers only.  Not for objects that
+  // are there still when the Owner is shut down: those are dropped, not reclaimed.
   std::function<void(const ReclaimEvent&)> on_reclaim = {};
-  // Called on the same thread for each reference lost.  Same rules.
+  // Called on the notifier thread, which also writes the log, for each reference lost.  A slow one
+  // delays other events only.
   std::function<void(const LossEvent&)> on_lost = {};
-  // Called on the same thread for each reference that was handed on and not taken up.  Same rules.
+  // Called on the same thread for each reference that was handed on and not taken up.
   std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired = {};
-  // Called on the reaper thread for each line that goes to the log (a lease lapsed, a peer fails,
-  // the brake ...), which it does either way.  Must not block.
+  // Called on the same thread for each line that goes to the log (a lease lapsed, a peer fails,
+  // the brake ...), which it does either way.
   std::function<void(const TransitionEvent&)> on_transition = {};
   // The most reclaimed objects waiting for the finalizer thread; beyond it reclaiming pauses.  At
   // least 1.
   uint32_t finalizers_waiting_max = 1 << 16;
+  // The most events waiting for the notifier thread; beyond it they are dropped, and counted
+  // (dgc_events_dropped_total).  A Ref that is lost says so all the same.  At least 1.
+  uint32_t events_waiting_max = 1 << 16;
 
   // How long an orderly exit waits for the owners to acknowledge it.  0: not at all.
   Duration goodbye_timeout = std::chrono::seconds(2);
 
   // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.
   // Null: insecure.  An owner calls itself with them too, before a lease lapses.  (Its server
-  // credentials are given to the grpc::ServerBuilder as usual; if they ask for client certificates,
-  // client ids are bound to the identities in these.)
+  // credentials are given to the grpc::ServerBuilder as usual; if they ask for client certificates
+  // and verify them, client ids are bound to the identities in these.)
   std::shared_ptr<grpc::ChannelCredentials> channel_credentials = {};
 };
 

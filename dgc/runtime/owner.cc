@@ -46,6 +46,17 @@ absl::Status Deliver(absl::StatusOr<WireRef> shared, v1::Ref* into) {
   return shared.status();
 }
 
+std::vector<WireRef> FromProtos(const Owner::Refs& refs) {
+  std::vector<WireRef> wires;
+  wires.reserve(static_cast<size_t>(refs.size()));
+  for (const v1::Ref& ref : refs) wires.push_back(FromProto(ref));
+  return wires;
+}
+
+absl::Status Unequal() {
+  return absl::InvalidArgumentError("from, to: as many of one as of the other");
+}
+
 }  // namespace
 
 ClientId CallerOf(const grpc::ServerContextBase& context) {
@@ -137,6 +148,16 @@ absl::Status Owner::Unexport(const v1::Ref& ref) { return engine().Unexport(From
 absl::Status Owner::Link(const Ref& from, const Ref& to) { return engine().Link(from, to); }
 
 absl::Status Owner::Unlink(const Ref& from, const Ref& to) { return engine().Unlink(from, to); }
+
+absl::Status Owner::Link(const Refs& from, std::span<const Ref> to) {
+  if (static_cast<size_t>(from.size()) != to.size()) return Unequal();
+  return engine().Link(FromProtos(from), to);
+}
+
+absl::Status Owner::Unlink(const Refs& from, const Refs& to) {
+  if (from.size() != to.size()) return Unequal();
+  return engine().Unlink(FromProtos(from), FromProtos(to));
+}
 
 absl::StatusOr<Edges> Owner::EdgesOf(const Ref& from, size_t limit) const {
   return engine().EdgesOf(from, limit);

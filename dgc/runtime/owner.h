@@ -4,6 +4,8 @@
 //     builder.RegisterService(owner.service());
 //     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // or two servers may share a port
 //     ...
+//     auto server = builder.BuildAndStart();
+//     if (server == nullptr) return 1;  // the port is taken
 //     // In a handler that makes an object and returns a reference to it:
 //     *reply->mutable_upload() = owner.Share(std::make_shared<Upload>(...), context);
 //     // In a handler that is given one:
@@ -24,6 +26,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -38,6 +41,7 @@
 #include "dgc/runtime/ref.h"
 #include "dgc/runtime/wire_type.h"
 #include "dgc/v1/ref.pb.h"
+#include "google/protobuf/repeated_ptr_field.h"
 
 namespace grpc {
 class ServerContextBase;
@@ -50,7 +54,7 @@ class Owner : public Holder {
  public:
   // REQUIRES: Validate(options).ok(), and a name.
   explicit Owner(Options options);
-  ~Owner();
+  ~Owner() override;
 
   // The collector's service.  Register it with the server that answers at Options::name.
   grpc::Service* service();
@@ -115,6 +119,13 @@ class Owner : public Holder {
   absl::Status Link(const Ref& from, const Ref& to);
   // NOT_FOUND if there is no such edge.
   absl::Status Unlink(const Ref& from, const Ref& to);
+  // Many at once, from[i] to to[i], as a request carries them: all or none, in one step, and an
+  // error says at which.  What is given as v1::Ref is only named, as for Find; so Unlink also
+  // removes edges to what is gone.  Unlink takes at most one pass over the edges of each object
+  // named.  INVALID_ARGUMENT: not as many of one as of the other.
+  using Refs = google::protobuf::RepeatedPtrField<v1::Ref>;
+  absl::Status Link(const Refs& from, std::span<const Ref> to);
+  absl::Status Unlink(const Refs& from, const Refs& to);
   // At most `limit` of the object's edges, the same ones each time while none changes.
   absl::StatusOr<Edges> EdgesOf(const Ref& from, size_t limit) const;
 

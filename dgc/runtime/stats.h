@@ -17,8 +17,11 @@ struct Stats {
   uint64_t names = 0;
   uint64_t imports = 0;
   uint64_t peers = 0;
+  uint64_t types = 0;  // that objects or imports have
   uint64_t requests_in_flight = 0;
   uint64_t finalizers_waiting = 0;
+  uint64_t events_waiting = 0;      // for their callback, or for the log
+  uint64_t events_dropped = 0;      // because too many waited
   uint64_t uses_after_reclaim = 0;  // own objects asked for after they had been reclaimed
   uint64_t shares_refused = 0;
 };

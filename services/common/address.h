@@ -15,8 +15,8 @@ struct Address {
   uint16_t port = 0;
 
   std::string ToString() const { return host + ":" + std::to_string(port); }
-  // Whether it means "on every interface", so that nobody can dial it.
-  bool wildcard() const { return host == "0.0.0.0" || host == "[::]"; }
+  // Whether it means "on every interface", in any spelling, so that nobody can dial it.
+  bool wildcard() const;
 };
 
 // INVALID_ARGUMENT says what is wrong.

@@ -24,6 +24,10 @@ namespace {
 // How often to try again when a port that was free is not any more.
 constexpr int kPortAttempts = 20;
 
+// Calls at a time on one connection; more wait at the client.  A process has one connection to each
+// host, and our own clients make fewer than ten calls at a time.
+constexpr int kStreamsPerConnectionMax = 256;
+
 // Of an address: do not serve this.
 constexpr char kNowhere[] = "none";
 
@@ -52,6 +56,7 @@ std::unique_ptr<grpc::Server> Listen(const ServeOptions& options, const std::str
   // Otherwise a second server on the same port starts, and the kernel splits connections between
   // the two.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder.SetMaxReceiveMessageSize(options.message_bytes_max);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
   add(&builder);
@@ -201,14 +206,15 @@ int Serve(const ServeOptions& options, TerminationSignals* signals, const MakeRo
     server->Shutdown(deadline);
     server->Wait();
   }
-  running->role->Stop();
+  const absl::Status stopped = running->role->Stop();
+  if (!stopped.ok()) spdlog::error("{}", std::string(stopped.message()));
   running->exposer.reset();
   running->admin.reset();
   running->server.reset();
   running->role.reset();
   spdlog::info("stopped");
   spdlog::shutdown();
-  return status.ok() ? 0 : 1;
+  return status.ok() && stopped.ok() ? 0 : 1;
 }
 
 }  // namespace services

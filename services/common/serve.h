@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/common/signals.h"
 
@@ -59,8 +60,8 @@ class Role {
   // Adds what operators alone may call to a server of its own.
   virtual void RegisterAdmin(grpc::ServerBuilder* builder) = 0;
   virtual std::shared_ptr<prometheus::Collectable> metrics() = 0;
-  // Ends what runs in the background.  The server is down already.
-  virtual void Stop() = 0;
+  // Ends what runs in the background; says what has gone wrong there.  The server is down already.
+  virtual absl::Status Stop() = 0;
 };
 
 // Makes the role of a process with this stable name.  Called again with another name if the port

@@ -19,6 +19,9 @@
 namespace graph_client {
 namespace {
 
+// How long a host may take to list all its objects.
+constexpr std::chrono::minutes kListTerm{5};
+
 absl::StatusOr<dgc::Duration> Seconds(const std::string& text) {
   double seconds = 0;
   if (!absl::SimpleAtod(text, &seconds) || !(seconds >= 0 && seconds <= 86400)) {
@@ -171,6 +174,7 @@ Client::Answer Client::List(const Arguments& arguments) {
   const auto stub = objects::v1::ObjectService::NewStub(
       grpc::CreateChannel(arguments[0], grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kListTerm);
   const auto reader = stub->List(&context, {});
   objects::v1::ListResponse response;
   uint64_t count = 0;

@@ -141,6 +141,7 @@ absl::Status Loader::Flush(Host* host) {
   host->bytes = 0;
   holder_.Identify(&call->context);
   ready_.push_back([this, stub = host->stub.get(), call] {
+    call->context.set_deadline(Deadline());
     stub->async()->Create(&call->context, &call->request, &call->response,
                           [this, call](const grpc::Status& status) {
                             OnCreated(call->nodes, status, call->response);
@@ -205,7 +206,9 @@ absl::Status Loader::WriteRest(Host* host, uint32_t node, uint64_t offset, uint6
     }
     request.set_offset(offset);
     objects::v1::WriteResponse response;
-    const grpc::Status status = host->stub->Write(object.Context(), request, &response);
+    dgc::CallContext context = object.Context();
+    context->set_deadline(Deadline());
+    const grpc::Status status = host->stub->Write(context, request, &response);
     if (!status.ok()) return dgc::FromGrpc(status);
     offset += piece;
     Progress();
@@ -230,6 +233,7 @@ absl::Status Loader::LinkLater(Host* host) {
     linked_later_ += static_cast<uint64_t>(call->request.from_size());
     holder_.Identify(&call->context);
     ready_.push_back([this, stub = host->stub.get(), call] {
+      call->context.set_deadline(Deadline());
       stub->async()->Link(&call->context, &call->request, &call->response,
                           [this, call](const grpc::Status& status) {
                             absl::MutexLock lock(&mutex_);

@@ -8,6 +8,7 @@
 // Used by one thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -36,6 +37,8 @@ struct LoaderOptions {
   size_t ready_max = 4;
   // The largest piece of payload in one call; a longer payload follows in pieces.
   size_t payload_piece_bytes = 1 << 20;
+  // How long a host may take for one call; after that the load fails.
+  std::chrono::milliseconds call_term{60'000};
   // Called now and then with what has been done so far.
   std::function<void(uint64_t created, uint64_t linked)> progress;
 };
@@ -84,6 +87,10 @@ class Loader {
   // What to put into a message to `host` for a created node.  Waits where too many are being handed
   // on.
   absl::Status Refer(const Host* host, uint32_t node, dgc::v1::Ref* into);
+  // When a call that is made now has to be over.
+  std::chrono::system_clock::time_point Deadline() const {
+    return std::chrono::system_clock::now() + options_.call_term;
+  }
   void OnCreated(const std::vector<uint32_t>& nodes, const grpc::Status& status,
                  const objects::v1::CreateResponse& response);
   // Waits until fewer than `limit` calls are in flight; the first error of any of them.

@@ -1,5 +1,6 @@
 #include "services/graph_client/stream.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>

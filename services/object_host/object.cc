@@ -1,5 +1,6 @@
 #include "services/object_host/object.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/str_cat.h"
@@ -15,23 +16,31 @@ absl::Mutex& LockOf(const Object* object) {
 
 }  // namespace
 
-bool PayloadBudget::Take(uint64_t bytes) {
+bool Budget::Take(uint64_t amount) {
   uint64_t used = used_.load(std::memory_order_relaxed);
   do {
-    if (bytes > bytes_max_ || used > bytes_max_ - bytes) return false;
-  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
+    if (amount > max_ || used > max_ - amount) return false;
+  } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
   return true;
 }
 
-absl::StatusOr<const Kind*> Kinds::Get(const std::string& type) {
+absl::StatusOr<Kind*> Kinds::Use(const std::string& type) {
   absl::MutexLock lock(&mutex_);
-  const auto found = kinds_.find(type);
-  if (found != kinds_.end()) return found->second.get();
-  if (kinds_.size() >= kinds_max_) {
-    return absl::ResourceExhaustedError(absl::StrCat("more than ", kinds_max_, " types"));
+  auto it = kinds_.find(type);
+  if (it == kinds_.end()) {
+    if (kinds_.size() >= kinds_max_) {
+      return absl::ResourceExhaustedError(absl::StrCat("more than ", kinds_max_, " types"));
+    }
+    auto kind = std::make_unique<Kind>(Kind{.type = type, .budget = budget_, .kinds = this});
+    it = kinds_.emplace(type, std::move(kind)).first;
   }
-  auto kind = std::make_unique<const Kind>(Kind{.type = type, .budget = budget_});
-  return kinds_.emplace(type, std::move(kind)).first->second.get();
+  ++it->second->uses;
+  return it->second.get();
+}
+
+void Kinds::Unuse(Kind* kind) {
+  absl::MutexLock lock(&mutex_);
+  if (--kind->uses == 0) kinds_.erase(kind->type);
 }
 
 uint64_t Object::payload_bytes() const {

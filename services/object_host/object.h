@@ -18,47 +18,56 @@
 
 namespace object_host {
 
-// Counts payload bytes against a bound.  Thread-safe.
-class PayloadBudget {
+// Counts what is in use (bytes of payload, calls) against a bound.  Thread-safe.
+class Budget {
  public:
-  explicit PayloadBudget(uint64_t bytes_max) : bytes_max_(bytes_max) {}
+  explicit Budget(uint64_t max) : max_(max) {}
   // False, and nothing taken, if that would go over the bound.
-  bool Take(uint64_t bytes);
-  void Return(uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  bool Take(uint64_t amount);
+  void Return(uint64_t amount) { used_.fetch_sub(amount, std::memory_order_relaxed); }
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }
 
  private:
-  const uint64_t bytes_max_;
+  const uint64_t max_;
   std::atomic<uint64_t> used_{0};
 };
 
+class Kinds;
+
 // What all objects of one type share, so that each carries one pointer.
 struct Kind {
-  std::string type;
-  PayloadBudget* budget = nullptr;
+  const std::string type;
+  Budget* const budget;
+  Kinds* const kinds;
+  uint64_t uses = 0;  // guarded by the lock of `kinds`
 };
 
-// The types seen so far.  Thread-safe.
+// The types of the objects there are.  Thread-safe.
 class Kinds {
  public:
-  // `budget` outlives everything of these kinds.
-  Kinds(size_t kinds_max, PayloadBudget* budget) : kinds_max_(kinds_max), budget_(budget) {}
-  // Lives as long as this.  RESOURCE_EXHAUSTED: too many different types.
-  absl::StatusOr<const Kind*> Get(const std::string& type);
+  // Both this and `budget` outlive everything of these kinds.
+  Kinds(size_t kinds_max, Budget* budget) : kinds_max_(kinds_max), budget_(budget) {}
+  // Counts as one use.  RESOURCE_EXHAUSTED: too many different types.
+  absl::StatusOr<Kind*> Use(const std::string& type);
+  // Takes one use back; the kind goes with the last.
+  void Unuse(Kind* kind);
 
  private:
   const size_t kinds_max_;
-  PayloadBudget* const budget_;
+  Budget* const budget_;
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, std::unique_ptr<const Kind>> kinds_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::unique_ptr<Kind>> kinds_ ABSL_GUARDED_BY(mutex_);
 };
 
 class Object {
  public:
-  // Takes over `payload`, whose bytes have been taken from the budget of `kind`.
-  Object(const Kind* kind, std::string label, std::string payload)
+  // Takes over one use of `kind`, and `payload`, whose bytes have been taken from its budget.
+  Object(Kind* kind, std::string label, std::string payload)
       : kind_(kind), label_(std::move(label)), payload_(std::move(payload)) {}
-  ~Object() { kind_->budget->Return(payload_.size()); }
+  ~Object() {
+    kind_->budget->Return(payload_.size());
+    kind_->kinds->Unuse(kind_);
+  }
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
 
@@ -72,7 +81,7 @@ class Object {
   absl::StatusOr<uint64_t> Write(uint64_t offset, const std::string& bytes, uint64_t bytes_max);
 
  private:
-  const Kind* const kind_;
+  Kind* const kind_;
   const std::string label_;
   // Guarded by the lock for this object, one of a few that all objects share.
   std::string payload_;

@@ -1,14 +1,16 @@
 #include "services/object_host/object_host.h"
 
 #include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cinttypes>
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace object_host {
@@ -16,6 +18,9 @@ namespace {
 
 // Of what is given in bytes.
 constexpr uint64_t kBytesMax = uint64_t{1} << 50;
+
+// How often to say that lines of the event log are lost.
+constexpr std::chrono::minutes kWarningInterval{1};
 
 dgc::Duration Seconds(double seconds) {
   return std::chrono::duration_cast<dgc::Duration>(std::chrono::duration<double>(seconds));
@@ -94,7 +99,7 @@ absl::StatusOr<std::unique_ptr<services::Role>> ObjectHost::Make(const HostOptio
       return absl::InvalidArgumentError(
           absl::StrCat("--events ", options.events, ": ", std::strerror(errno)));
     }
-    std::setvbuf(events.get(), nullptr, _IOLBF, BUFSIZ);  // A line is there as soon as it is said.
+    std::setvbuf(events.get(), nullptr, _IONBF, 0);  // A line is there as soon as it is said.
   }
   return std::unique_ptr<services::Role>(
       new ObjectHost(options, std::move(owner_options), std::move(events)));
@@ -120,16 +125,28 @@ void ObjectHost::RegisterAdmin(grpc::ServerBuilder* builder) {
   builder->RegisterService(owner_.admin_service());
 }
 
+absl::Status ObjectHost::Stop() {
+  owner_.Shutdown();
+  if (events_lost_ == 0) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("--events: ", events_lost_, " lines could not be written"));
+}
+
 void ObjectHost::OnReclaim(const dgc::ReclaimEvent& event) {
-  const int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                          std::chrono::steady_clock::now().time_since_epoch())
-                          .count();
+  const auto now = std::chrono::steady_clock::now();
   const auto* object = static_cast<const Object*>(event.object.get());
   std::string label = object->label();
   for (char& c : label) {
-    if (c == '\n' || c == '\r') c = '?';  // One line each.
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = '?';  // One line, three fields.
   }
-  std::fprintf(events_.get(), "%" PRId64 "\t%s\t%s\n", now, Word(event.reason), label.c_str());
+  const std::string line = absl::StrCat(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count(), "\t",
+      Word(event.reason), "\t", label, "\n");
+  if (std::fwrite(line.data(), 1, line.size(), events_.get()) == line.size()) return;
+  const int error = errno;
+  if (events_lost_++ != 0 && now - warned_ < kWarningInterval) return;
+  warned_ = now;
+  spdlog::warn("event=events_lost lines={} error=\"{}\"", events_lost_, std::strerror(error));
 }
 
 }  // namespace object_host

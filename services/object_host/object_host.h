@@ -3,10 +3,13 @@
 // Thread rules as services::Role.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dgc/runtime/owner.h"
 #include "services/common/serve.h"
@@ -43,7 +46,7 @@ class ObjectHost final : public services::Role {
   void Register(grpc::ServerBuilder* builder) override;
   void RegisterAdmin(grpc::ServerBuilder* builder) override;
   std::shared_ptr<prometheus::Collectable> metrics() override { return owner_.metrics(); }
-  void Stop() override { owner_.Shutdown(); }
+  absl::Status Stop() override;
 
  private:
   struct CloseFile {
@@ -56,6 +59,9 @@ class ObjectHost final : public services::Role {
 
   // Objects use the store, and the Owner the log, to the end.
   const File events_;
+  // Lines that could not be written; touched by the finalizer thread, and after it by Stop().
+  uint64_t events_lost_ = 0;
+  std::chrono::steady_clock::time_point warned_{};
   ObjectStore store_;
   dgc::Owner owner_;
   ObjectServiceImpl service_;

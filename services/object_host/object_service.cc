@@ -4,9 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "dgc/rpc/status.h"
 
 namespace object_host {
@@ -23,15 +21,6 @@ grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const abs
   return reactor;
 }
 
-// The same error, with where in the request it arose.
-absl::Status At(const absl::Status& status, const std::string& where) {
-  if (status.ok()) return status;
-  absl::Status placed(status.code(), absl::StrCat(where, ": ", status.message()));
-  status.ForEachPayload(
-      [&](absl::string_view type, const absl::Cord& payload) { placed.SetPayload(type, payload); });
-  return placed;
-}
-
 absl::Status CheckName(const std::string& name) {
   if (name.empty() || name.size() > kNameBytesMax) {
     return absl::InvalidArgumentError(absl::StrCat("name: 1 to ", kNameBytesMax, " bytes"));
@@ -39,10 +28,30 @@ absl::Status CheckName(const std::string& name) {
   return absl::OkStatus();
 }
 
+template <typename Request>
+absl::Status CheckPairs(const Request& request) {
+  if (request.from_size() != request.to_size()) {
+    return absl::InvalidArgumentError("from, to: as many of one as of the other");
+  }
+  if (request.from_size() == 0 || request.from_size() > kLinksPerRequestMax) {
+    return absl::InvalidArgumentError(absl::StrCat("from: 1 to ", kLinksPerRequestMax));
+  }
+  return absl::OkStatus();
+}
+
+// Refuses a List.
+class Refuser : public grpc::ServerWriteReactor<ListResponse> {
+ public:
+  explicit Refuser(const absl::Status& status) { Finish(dgc::ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
 // Sends batch after batch, the next when the last has left, so one slow reader costs one batch.
 class Lister : public grpc::ServerWriteReactor<ListResponse> {
  public:
-  explicit Lister(const dgc::Owner* owner) : owner_(*owner) { Next(); }
+  // Returns 1 to `lists` in the end.
+  Lister(const dgc::Owner* owner, Budget* lists) : owner_(*owner), lists_(*lists) { Next(); }
+  ~Lister() override { lists_.Return(1); }
 
   void OnWriteDone(bool ok) override {
     if (ok) {
@@ -72,6 +81,7 @@ class Lister : public grpc::ServerWriteReactor<ListResponse> {
   }
 
   const dgc::Owner& owner_;
+  Budget& lists_;
   uint32_t cursor_ = 0;
   bool more_ = true;
   std::vector<std::shared_ptr<Object>> objects_;
@@ -80,7 +90,7 @@ class Lister : public grpc::ServerWriteReactor<ListResponse> {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& request) {
+absl::Status ObjectStore::Check(const NewObject& request) const {
   if (request.type().size() > kTypeBytesMax || request.label().size() > kLabelBytesMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("type: at most ", kTypeBytesMax, " bytes; label: at most ", kLabelBytesMax));
@@ -93,9 +103,14 @@ absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& reque
     return absl::InvalidArgumentError(
         absl::StrCat("payload: at most ", options_.payload_bytes_max, " bytes"));
   }
-  const absl::StatusOr<const Kind*> kind = kinds_.Get(request.type());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& request) {
+  const absl::StatusOr<Kind*> kind = kinds_.Use(request.type());
   if (!kind.ok()) return kind.status();
   if (!budget_.Take(request.payload().size())) {
+    kinds_.Unuse(*kind);
     return absl::ResourceExhaustedError("the payloads of this host are full");
   }
   return std::make_shared<Object>(*kind, request.label(), request.payload());
@@ -108,7 +123,7 @@ absl::StatusOr<dgc::Ref> ObjectServiceImpl::CreateOne(const NewObject& request) 
   for (const dgc::v1::Ref& edge : request.edges()) {
     edges.push_back(owner_.Import(edge));
     if (const absl::Status status = edges.back().status(); !status.ok()) {
-      return At(status, absl::StrCat("edges[", edges.size() - 1, "]"));
+      return dgc::Placed(status, absl::StrCat("edges[", edges.size() - 1, "]"));
     }
   }
   absl::StatusOr<std::shared_ptr<Object>> object = store_.Make(request);
@@ -129,12 +144,17 @@ absl::Status ObjectServiceImpl::DoCreate(const grpc::ServerContextBase* context,
   if (request.objects_size() > kObjectsPerRequestMax) {
     return absl::InvalidArgumentError(absl::StrCat("objects: at most ", kObjectsPerRequestMax));
   }
+  // First what is wrong with the request whatever is hosted, so that it changes nothing.
+  absl::Status status;
+  for (int i = 0; status.ok() && i < request.objects_size(); ++i) {
+    status = dgc::Placed(store_.Check(request.objects(i)), absl::StrCat("objects[", i, "]"));
+  }
+  if (!status.ok()) return status;
   std::vector<dgc::Ref> created;
   created.reserve(request.objects_size());
-  absl::Status status;
   for (const NewObject& object : request.objects()) {
     absl::StatusOr<dgc::Ref> one = CreateOne(object);
-    status = At(one.status(), absl::StrCat("objects[", created.size(), "]"));
+    status = dgc::Placed(one.status(), absl::StrCat("objects[", created.size(), "]"));
     if (!status.ok()) break;
     created.push_back(*std::move(one));
   }
@@ -168,8 +188,14 @@ absl::Status ObjectServiceImpl::DoRead(const grpc::ServerContextBase* context,
   if (!edges.ok()) return edges.status();
   response->set_edge_count(edges->total);
   for (const dgc::Ref& edge : edges->refs) {
-    const absl::Status status = owner_.Share(edge, context, response->add_edges());
-    if (!status.ok()) return status;
+    dgc::v1::Ref* const into = response->add_edges();
+    absl::Status status = edge.status();
+    if (status.ok()) status = owner_.Share(edge, context, into);
+    if (dgc::ReferenceErrorOf(status).has_value()) {
+      *into = edge.Wire();  // Whoever uses it is told what has become of it.
+    } else if (!status.ok()) {
+      return status;
+    }
   }
   return absl::OkStatus();
 }
@@ -178,57 +204,29 @@ absl::StatusOr<dgc::Ref> ObjectServiceImpl::ImportOwn(const dgc::v1::Ref& ref) {
   // Find knows every way in which a reference can fail to be one of ours.
   const absl::StatusOr<std::shared_ptr<Object>> object = owner_.Find<Object>(ref);
   if (!object.ok()) return object.status();
-  dgc::Ref imported = owner_.Import(ref);
+  dgc::v1::Ref named = ref;
+  named.set_transit(0);  // The copy that the caller has still needs it.
+  dgc::Ref imported = owner_.Import(named);
   if (!imported.ok()) return imported.status();
   return imported;
 }
 
-template <typename Request>
-absl::StatusOr<ObjectServiceImpl::Links> ObjectServiceImpl::ImportLinks(const Request& request) {
-  if (request.from_size() != request.to_size()) {
-    return absl::InvalidArgumentError("from, to: as many of one as of the other");
-  }
-  if (request.from_size() == 0 || request.from_size() > kLinksPerRequestMax) {
-    return absl::InvalidArgumentError(absl::StrCat("from: 1 to ", kLinksPerRequestMax));
-  }
-  Links links;
-  links.from.reserve(request.from_size());
-  links.to.reserve(request.to_size());
-  for (int i = 0; i < request.from_size(); ++i) {
-    absl::StatusOr<dgc::Ref> from = ImportOwn(request.from(i));
-    if (!from.ok()) return At(from.status(), absl::StrCat("from[", i, "]"));
-    links.from.push_back(*std::move(from));
-    links.to.push_back(owner_.Import(request.to(i)));
-    if (const absl::Status status = links.to.back().status(); !status.ok()) {
-      return At(status, absl::StrCat("to[", i, "]"));
+absl::Status ObjectServiceImpl::DoLink(const objects::v1::LinkRequest& request) {
+  if (const absl::Status status = CheckPairs(request); !status.ok()) return status;
+  std::vector<dgc::Ref> to;
+  to.reserve(static_cast<size_t>(request.to_size()));
+  for (const dgc::v1::Ref& ref : request.to()) {
+    to.push_back(owner_.Import(ref));
+    if (const absl::Status status = to.back().status(); !status.ok()) {
+      return dgc::Placed(status, absl::StrCat("to[", to.size() - 1, "]"));
     }
   }
-  return links;
-}
-
-absl::Status ObjectServiceImpl::DoLink(const objects::v1::LinkRequest& request) {
-  const absl::StatusOr<Links> links = ImportLinks(request);
-  if (!links.ok()) return links.status();
-  for (size_t i = 0; i < links->from.size(); ++i) {
-    const absl::Status status = owner_.Link(links->from[i], links->to[i]);
-    if (status.ok()) continue;
-    while (i-- > 0) owner_.Unlink(links->from[i], links->to[i]).IgnoreError();  // All or nothing.
-    return status;
-  }
-  return absl::OkStatus();
+  return owner_.Link(request.from(), to);
 }
 
 absl::Status ObjectServiceImpl::DoUnlink(const objects::v1::UnlinkRequest& request) {
-  const absl::StatusOr<Links> links = ImportLinks(request);
-  if (!links.ok()) return links.status();
-  for (size_t i = 0; i < links->from.size(); ++i) {
-    const absl::Status status = owner_.Unlink(links->from[i], links->to[i]);
-    if (status.ok()) continue;
-    const absl::Status said = At(status, absl::StrCat("from[", i, "]"));
-    while (i-- > 0) owner_.Link(links->from[i], links->to[i]).IgnoreError();  // All or nothing.
-    return said;
-  }
-  return absl::OkStatus();
+  if (const absl::Status status = CheckPairs(request); !status.ok()) return status;
+  return owner_.Unlink(request.from(), request.to());
 }
 
 grpc::ServerUnaryReactor* ObjectServiceImpl::Create(grpc::CallbackServerContext* context,
@@ -305,7 +303,11 @@ grpc::ServerUnaryReactor* ObjectServiceImpl::Delete(grpc::CallbackServerContext*
 
 grpc::ServerWriteReactor<ListResponse>* ObjectServiceImpl::List(
     grpc::CallbackServerContext* /*context*/, const objects::v1::ListRequest* /*request*/) {
-  return new Lister(&owner_);
+  if (!lists_.Take(1)) {
+    return new Refuser(
+        absl::ResourceExhaustedError(absl::StrCat("this host serves ", kListsMax, " List calls")));
+  }
+  return new Lister(&owner_, &lists_);
 }
 
 }  // namespace object_host

@@ -28,13 +28,16 @@ inline constexpr size_t kLabelBytesMax = 255;
 inline constexpr size_t kNameBytesMax = 255;
 inline constexpr uint64_t kReadBytesMax = 1 << 20;
 inline constexpr size_t kReadEdgesMax = 4096;
-inline constexpr size_t kListBatch = 4096;
+// Of List: objects in one part, which is then below 300 KB whatever their labels are, and calls at
+// a time, as each keeps a part or two while its reader is slow.
+inline constexpr size_t kListBatch = 1024;
+inline constexpr uint64_t kListsMax = 32;
 
 struct ObjectServiceOptions {
   // The largest payload of one object, and of all together, in bytes.
   uint64_t payload_bytes_max = uint64_t{1} << 30;
   uint64_t payload_bytes_total_max = uint64_t{16} << 30;
-  // The most different types.
+  // The most different types of the objects there are.
   size_t types_max = 4096;
 };
 
@@ -46,16 +49,18 @@ class ObjectStore {
         budget_(options.payload_bytes_total_max),
         kinds_(options.types_max, &budget_) {}
 
-  // Checks the bounds and makes an object that nobody hosts yet.  INVALID_ARGUMENT,
-  // RESOURCE_EXHAUSTED.
+  // Whether `request` is within the bounds on one object.  INVALID_ARGUMENT.
+  absl::Status Check(const objects::v1::NewObject& request) const;
+  // Makes an object that nobody hosts yet.  RESOURCE_EXHAUSTED.
+  // REQUIRES: it was checked.
   absl::StatusOr<std::shared_ptr<Object>> Make(const objects::v1::NewObject& request);
 
   const ObjectServiceOptions& options() const { return options_; }
-  const PayloadBudget& budget() const { return budget_; }
+  const Budget& budget() const { return budget_; }
 
  private:
   const ObjectServiceOptions options_;
-  PayloadBudget budget_;
+  Budget budget_;
   Kinds kinds_;
 };
 
@@ -95,27 +100,20 @@ class ObjectServiceImpl final : public objects::v1::ObjectService::CallbackServi
       grpc::CallbackServerContext* context, const objects::v1::ListRequest* request) override;
 
  private:
-  // Edges to be, from own objects to anyone's.
-  struct Links {
-    std::vector<dgc::Ref> from;
-    std::vector<dgc::Ref> to;
-  };
-
   absl::Status DoCreate(const grpc::ServerContextBase* context,
                         const objects::v1::CreateRequest& request,
                         objects::v1::CreateResponse* response);
   absl::StatusOr<dgc::Ref> CreateOne(const objects::v1::NewObject& request);
   absl::Status DoRead(const grpc::ServerContextBase* context,
                       const objects::v1::ReadRequest& request, objects::v1::ReadResponse* response);
-  // A handle to one of this host's own objects.
+  // A handle to one of this host's own objects.  Leaves the transit lease in `ref` to the caller.
   absl::StatusOr<dgc::Ref> ImportOwn(const dgc::v1::Ref& ref);
-  template <typename Request>
-  absl::StatusOr<Links> ImportLinks(const Request& request);
   absl::Status DoLink(const objects::v1::LinkRequest& request);
   absl::Status DoUnlink(const objects::v1::UnlinkRequest& request);
 
   ObjectStore& store_;
   dgc::Owner& owner_;
+  Budget lists_{kListsMax};
 };
 
 }  // namespace object_host

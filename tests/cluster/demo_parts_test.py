@@ -11,9 +11,11 @@ import unittest
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
 
-import graph as graphs  # noqa: E402  (the path comes first)
+import demo  # noqa: E402  (the path comes first)
+import graph as graphs  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
+from cluster import ClusterError  # noqa: E402
 from git_repository import Repository, read_repository, tree_references  # noqa: E402
 from oracle import GitOracle, IgraphOracle  # noqa: E402
 from repositories import git, make_repository  # noqa: E402
@@ -208,6 +210,42 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(len({root.holder for root in chosen.roots}), 3)
 
 
+class Reader:
+    """A client that runs, has answered, and opens nothing."""
+
+    name = "reader"
+
+    def __init__(self, error):
+        self.error = error
+
+    def running(self):
+        return True
+
+    def answered(self):
+        return True
+
+    def answer(self):
+        if self.error:
+            raise ClusterError(self.error)
+        return "objects=0"
+
+
+class PipeTest(unittest.TestCase):
+    def test_a_reader_that_has_answered_is_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            for error, expected in (("no such file", "no such file"), (None, "reads nothing")):
+                with self.assertRaisesRegex(ClusterError, expected):
+                    demo.open_pipe(pipe, Reader(error))
+
+
+class SeedTest(unittest.TestCase):
+    def test_a_seed_is_what_the_stream_can_say(self):
+        for seed in (0, 2**64 - 1):
+            self.assertEqual(demo.parse_arguments([f"--seed={seed}"]).seed, seed)
+
+
 class RepositoryTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -250,6 +288,16 @@ class RepositoryTest(unittest.TestCase):
         graph, _ = self.read(self.path)
 
         self.assertIn("HEAD", [root.name for root in graph.roots])
+
+    def test_a_name_with_another_end_of_line_is_one_name(self):
+        for name in ("a\u2028b", "zz\x85", "zz\u2029"):
+            git(self.path, "branch", name)
+
+        graph, _ = self.read(self.path)
+
+        names = [root.name for root in graph.roots]
+        self.assertIn("refs/heads/a\u2028b", names)
+        self.assertIn("refs/heads/zz\u2029", names)
 
     def test_many_refs_share_clients(self):
         for number in range(30):

@@ -53,10 +53,10 @@ class DemoTest(unittest.TestCase):
     def command(self, *options, build=BUILD):
         return [DEMO, "--build", build, "--term", "1.5", "--json", self.json, *options]
 
-    def run_demo(self, *options, build=BUILD):
+    def run_demo(self, *options, build=BUILD, **environment):
         """(exit status, what it said, the result or None)."""
         done = subprocess.run(self.command(*options, build=build), capture_output=True, text=True,
-                              timeout=300, check=False)
+                              timeout=300, check=False, env={**os.environ, **environment})
         said = done.stdout + done.stderr
         for pid in re.findall(r"pid (\d+)", said):
             self.assertFalse(alive(pid), f"process {pid} was left behind:\n{said}")
@@ -66,8 +66,8 @@ class DemoTest(unittest.TestCase):
                 result = json.load(file)
         return done.returncode, said, result
 
-    def expect_agreement(self, *options):
-        status, said, result = self.run_demo(*options)
+    def expect_agreement(self, *options, **environment):
+        status, said, result = self.run_demo(*options, **environment)
         self.assertEqual(status, 0, said)
         self.assertTrue(result["ok"])
         self.assertEqual([step["step"] for step in result["steps"]], [1, 2, 3, 4, 5, 6])
@@ -143,6 +143,15 @@ class OtherInputTest(DemoTest):
                        "memory_bytes_per_object", "objects_per_second"):
             self.assertGreater(figures[figure], 0, figure)
 
+    def test_a_proxy_and_a_folder_with_a_space_do_not_matter(self):
+        folder = os.path.join(self.folder, "with space")
+        os.mkdir(folder)
+
+        self.expect_agreement("--synthetic", "100", TMPDIR=folder, no_grpc_proxy="example.invalid",
+                              **dict.fromkeys(("http_proxy", "grpc_proxy"), "http://127.0.0.1:9"))
+
+        self.assertEqual(os.listdir(folder), [])
+
     def test_the_smallest_graph(self):
         said, _ = self.expect_agreement("--synthetic", "1", "--hosts", "1")
         self.assertIn("a very small graph", said)
@@ -189,7 +198,9 @@ class OtherInputTest(DemoTest):
             self.assertNotIn("pid", said)
         for options in (["--repo", self.folder], ["--repo", "/nonexistent"],
                         ["--graph", "/nonexistent"], ["--synthetic", "0"], ["--hosts", "0"],
-                        ["--term", "0"], ["--synthetic", "5", "--graph", "x"]):
+                        ["--term", "0"], ["--synthetic", "5", "--graph", "x"],
+                        ["--synthetic", "5", "--seed", "-1"],
+                        ["--synthetic", "5", "--seed", str(2**64)]):
             self.assertEqual(self.run_demo(*options)[0], 2, options)
         self.assertEqual(self.run_demo("--synthetic", "5", build=self.folder)[0], 2)
 
@@ -252,9 +263,13 @@ class WrongClusterTest(DemoTest):
         with open(self.json, encoding="utf-8") as file:
             self.assertFalse(json.load(file)["ok"])
 
-    def test_an_interrupted_demo_stops_what_it_started(self):
+    def interrupt(self, number, status):
+        """Ends a demo that keeps running by a signal; nothing of it is left."""
+        scratch = os.path.join(self.folder, "scratch")
+        os.makedirs(scratch, exist_ok=True)
         demo = subprocess.Popen(self.command("--synthetic", "500", "--keep-running"),
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                env={**os.environ, "TMPDIR": scratch})
         said = ""
         while "Ctrl-C" not in said:
             line = demo.stdout.readline()
@@ -264,14 +279,21 @@ class WrongClusterTest(DemoTest):
         self.assertIn("/metrics", said)
         self.assertTrue(all(alive(pid) for pid in pids[-5:]))
 
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(number)
         demo.communicate(timeout=60)
 
-        self.assertEqual(demo.returncode, 0)
+        self.assertEqual(demo.returncode, status)
         end = time.monotonic() + 10
         while any(alive(pid) for pid in pids) and time.monotonic() < end:
             time.sleep(0.05)
         self.assertEqual([pid for pid in pids if alive(pid)], [])
+        self.assertEqual(os.listdir(scratch), [])
+
+    def test_an_interrupted_demo_stops_what_it_started(self):
+        self.interrupt(signal.SIGINT, 0)
+
+    def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(self):
+        self.interrupt(signal.SIGHUP, 129)
 
 
 if __name__ == "__main__":

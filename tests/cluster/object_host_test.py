@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 import unittest
-import urllib.request
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
@@ -64,6 +63,9 @@ class PortTest(ClusterTest):
         for flags, expected in {
             ("--listen=nowhere",): "not host:port",
             ("--listen=0.0.0.0:0",): "--name",
+            ("--listen=0:0",): "--name",
+            ("--listen=[::0]:0",): "--name",
+            ("--name=[0:0:0:0:0:0:0:0]:7000",): "--name",
             ("--listen=127.0.0.1:0", "--events=/nonexistent/file"): "--events",
             ("--listen=no.such.host.invalid:0",): "no.such.host.invalid",
             ("--name=nobody",): "--name",
@@ -130,13 +132,34 @@ class ShutdownTest(ClusterTest):
         process.close()
 
 
+class EventsTest(ClusterTest):
+    def test_an_event_log_that_is_full_is_a_warning_and_the_exit_status(self):
+        os.symlink("/dev/full", os.path.join(self.cluster.folder, "host-0.events"))
+        host = self.start_host()
+        client = self.cluster.start_client("client")
+        lines = "".join(f"seeded\t1\t0\tt\tn{number}\t10\n" for number in range(3))
+        client.ask(f"load {self.write(lines)} {host.address}")
+        client.ask("drop *")
+        client.ask("settle 30")
+        end = time.monotonic() + 30
+        while self.cluster.live() and time.monotonic() < end:
+            time.sleep(0.01)
+
+        host.signal(signal.SIGTERM)
+
+        self.assertEqual(host.reap(10), 1)
+        with open(host.log, encoding="utf-8") as file:
+            said = file.read()
+        self.assertEqual(said.count("event=events_lost"), 1, said)
+        self.assertIn("3 lines could not be written", said)
+
+
 class MetricsTest(ClusterTest):
     def test_a_live_host_serves_what_the_catalogue_lists_and_nothing_else(self):
         host = self.start_host()
         client = self.cluster.start_client("client")
         client.ask(f"load {self.write(ONE_OBJECT)} {host.address}")
-        with urllib.request.urlopen(f"http://{host.metrics}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
+        text = host.metrics_text()
         served = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
         served = {name: kind for name, kind in served.items() if not name.startswith("exposer_")}
         with open(CATALOGUE, encoding="utf-8") as file:

@@ -199,6 +199,28 @@ TEST_F(LocalCollectorTest, AnEdgeMovedBehindTheScanIsNotMissed) {
   }
 }
 
+TEST_F(LocalCollectorTest, EdgesThatRemovalsMoveWhileAScanRunsAreNotMissed) {
+  for (size_t steps = 0; steps < 60; ++steps) {
+    ObjectWorld world;
+    const ObjectIndex source = world.New();
+    std::vector<ObjectIndex> children;
+    for (int i = 0; i < 12; ++i) children.push_back(world.NewChild(source));
+    const ObjectIndex ring = world.New();
+    world.Link(ring, ring);
+    world.table_.Unpin(ring);
+
+    world.Work(steps);
+    std::vector<Edge> removed;
+    for (const int i : {1, 9, 2, 6, 11}) removed.push_back({source, Target(children[i])});
+    ASSERT_THAT(world.TryUnlink(removed), IsOk());
+    world.Settle(1);
+
+    ASSERT_THAT(world.Objects(), UnorderedElementsAre(ring, children[1], children[9], children[2],
+                                                      children[6], children[11]))
+        << steps;
+  }
+}
+
 TEST_F(LocalCollectorTest, AHoldTakenWhileARoundRunsKeepsARingAtAnyStepBeforeItIsCondemned) {
   size_t kept = 0;
   size_t reclaimed = 0;
@@ -396,7 +418,7 @@ class ModelRun {
       case 4:
         return Link(*a, *b);
       case 5:
-        return Unlink(*a);
+        return Unlink(*a, *b);
       case 6:
         return HoldAny();
       case 7:
@@ -425,18 +447,25 @@ class ModelRun {
 
   void Link(uint32_t from, uint32_t to) {
     const Target target = random_() % 5 == 0 ? Target(ImportIndex{to}) : Target(ObjectIndex{to});
-    const absl::Status status = world_.table_.AddEdge(ObjectIndex{from}, target);
+    const std::vector<Edge> edges(1 + random_() % 2, {ObjectIndex{from}, target});
+    const absl::Status status = world_.TryLink(edges);
     ASSERT_EQ(status.ok(), !objects_.at(from).unexported) << status;
-    if (status.ok()) objects_.at(from).edges.push_back(target);
+    if (status.ok())
+      objects_.at(from).edges.insert(objects_.at(from).edges.end(), edges.size(), target);
   }
 
-  void Unlink(uint32_t from) {
-    auto& edges = objects_.at(from).edges;
-    // Those of an unexported object may be gone or not.
-    if (edges.empty() || objects_.at(from).unexported) return;
-    const size_t position = random_() % edges.size();
-    ASSERT_THAT(world_.table_.RemoveEdge(ObjectIndex{from}, edges[position]), IsOk());
-    edges.erase(edges.begin() + static_cast<ptrdiff_t>(position));
+  // Several edges at once, from one object or two.
+  void Unlink(uint32_t from, uint32_t other) {
+    std::vector<Edge> removed;
+    for (const uint32_t each : {from, other, from}) {
+      auto& edges = objects_.at(each).edges;
+      // Those of an unexported object may be gone or not.
+      if (edges.empty() || objects_.at(each).unexported) continue;
+      const size_t position = random_() % edges.size();
+      removed.push_back({ObjectIndex{each}, edges[position]});
+      edges.erase(edges.begin() + static_cast<ptrdiff_t>(position));
+    }
+    ASSERT_THAT(world_.TryUnlink(removed), IsOk());
     Forget();
   }
 

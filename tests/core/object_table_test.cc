@@ -173,7 +173,7 @@ TEST_F(ObjectTableTest, EdgesAreAMultisetAndRemovedOneByOne) {
   Unlink(parent, child);
   Settle();
   EXPECT_THAT(Objects(), ElementsAre(child));
-  EXPECT_THAT(table_.RemoveEdge(parent, Target(child)), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(TryUnlink({{parent, Target(child)}}), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(ObjectTableTest, RemovingAnEdgeThatIsNotThereChangesNothing) {
@@ -181,13 +181,65 @@ TEST_F(ObjectTableTest, RemovingAnEdgeThatIsNotThereChangesNothing) {
   const ObjectIndex child = NewChild(parent);
   const ObjectIndex stranger = New();
 
-  EXPECT_THAT(table_.RemoveEdge(parent, Target(stranger)), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(table_.RemoveEdge(stranger, Target(child)), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(TryUnlink({{parent, Target(stranger)}}), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(TryUnlink({{stranger, Target(child)}}), StatusIs(absl::StatusCode::kNotFound));
   // The same number, but an import.
-  EXPECT_THAT(table_.RemoveEdge(parent, Target(ImportIndex{Raw(child)})),
+  EXPECT_THAT(TryUnlink({{parent, Target(ImportIndex{Raw(child)})}}),
               StatusIs(absl::StatusCode::kNotFound));
   Settle();
   EXPECT_THAT(reclaimed_, IsEmpty());
+}
+
+TEST_F(ObjectTableTest, EdgesAreRemovedAllOrNone) {
+  const ObjectIndex one = New();
+  const ObjectIndex two = New();
+  const ObjectIndex a = NewChild(one);
+  const ObjectIndex b = NewChild(one);
+  const ObjectIndex c = NewChild(two);
+  Link(one, a);
+
+  // Of a multiset, which one asks for a third a?
+  EXPECT_THAT(TryUnlink({{one, Target(a)},
+                         {two, Target(c)},
+                         {one, Target(a)},
+                         {one, Target(a)},
+                         {two, Target(b)},
+                         {one, Target(b)}}),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(failed_, 3u);
+  EXPECT_THAT(TryUnlink({{one, Target(b)}, {two, Target(b)}}),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(failed_, 1u);
+  Settle();
+  EXPECT_THAT(reclaimed_, IsEmpty());
+  EXPECT_EQ(table_.Get(a).local_in, 2u);
+
+  EXPECT_THAT(TryUnlink({{one, Target(a)}, {two, Target(c)}, {one, Target(a)}}), IsOk());
+  Settle();
+  EXPECT_THAT(Objects(), UnorderedElementsAre(a, c));
+  EXPECT_EQ(*table_.Get(one).edges, std::vector<Target>{Target(b)});
+}
+
+TEST_F(ObjectTableTest, ManyEdgesOfALargeObjectAreRemovedInOnePass) {
+  const ObjectIndex from = New();
+  const ObjectIndex to = New();
+  const ObjectIndex other = New();
+  constexpr size_t kWanted = 4096;
+  const std::vector<Edge> wanted(kWanted, {from, Target(to)});
+  EXPECT_THAT(TryLink(wanted), IsOk());
+  EXPECT_THAT(TryLink(std::vector<Edge>((1 << 20) - kWanted, {from, Target(other)})), IsOk());
+
+  // A pass for each of them would be four thousand million steps.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(TryUnlink(wanted), IsOk());
+    EXPECT_THAT(TryLink(wanted), IsOk());
+    std::vector<Edge> one_too_many = wanted;
+    one_too_many.push_back(wanted.front());
+    EXPECT_THAT(TryUnlink(one_too_many), StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_EQ(failed_, kWanted);
+  }
+
+  EXPECT_EQ(table_.Get(to).local_in, kWanted);
 }
 
 TEST_F(ObjectTableTest, AReclaimedObjectDropsEachEdgeToAnImport) {
@@ -206,7 +258,7 @@ TEST_F(ObjectTableTest, RemovingAnEdgeToAnImportIsLeftToTheCaller) {
   const ObjectIndex object = New();
   Link(object, ImportIndex{4});
 
-  EXPECT_THAT(table_.RemoveEdge(object, Target(ImportIndex{4})), IsOk());
+  EXPECT_THAT(TryUnlink({{object, Target(ImportIndex{4})}}), IsOk());
   table_.Unpin(object);
   Settle();
 
@@ -394,9 +446,12 @@ TEST_F(ObjectTableTest, AnUnexportedObjectTakesNoNewEdges) {
   const ObjectIndex child = New();
   table_.Unexport(object, now_);
 
-  EXPECT_THAT(table_.AddEdge(object, Target(child)), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(TryLink({{child, Target(child)}, {object, Target(child)}}),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(failed_, 1u);
+  EXPECT_EQ(table_.Get(child).edges, nullptr);
   Settle();
-  EXPECT_THAT(table_.AddEdge(object, Target(child)), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(TryLink({{object, Target(child)}}), StatusIs(absl::StatusCode::kNotFound));
 
   table_.Unpin(child);
   table_.Unpin(object);
@@ -498,18 +553,25 @@ TEST_F(ObjectTableBoundsTest, RefusesTheEdgeBeyondTheMaximum) {
   world.Link(parent, child);
   world.Link(parent, child);
 
-  EXPECT_THAT(world.table_.AddEdge(parent, Target(child)),
+  EXPECT_THAT(world.TryLink({{parent, Target(child)}}),
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_EQ(world.table_.Get(child).local_in, 2u);
 
   world.Unlink(parent, child);
-  world.Link(parent, child);
+  // All or none.
+  const ObjectIndex other = world.New();
+  EXPECT_THAT(
+      world.TryLink({{other, Target(child)}, {parent, Target(child)}, {parent, Target(child)}}),
+      StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(world.failed_, 2u);
+  EXPECT_EQ(world.table_.Get(child).local_in, 1u);
+  EXPECT_THAT(world.TryLink({{other, Target(child)}, {parent, Target(child)}}), IsOk());
 }
 
 TEST_F(ObjectTableBoundsTest, AnObjectThatMayHaveNoEdgeIsReclaimedAllTheSame) {
   ObjectWorld world({.edges_per_object_max = 0});
   const ObjectIndex object = world.New();
-  EXPECT_THAT(world.table_.AddEdge(object, Target(object)),
+  EXPECT_THAT(world.TryLink({{object, Target(object)}}),
               StatusIs(absl::StatusCode::kResourceExhausted));
 
   world.table_.Unpin(object);

@@ -4,6 +4,7 @@
 // not installed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace dgc::testing {
 
 class ObjectWorld {
  public:
-  explicit ObjectWorld(ObjectTableOptions options = {}) : table_(options, &counters_) {}
+  explicit ObjectWorld(ObjectTableOptions options = {})
+      : table_(options, &counters_, &types_, /*secret=*/1) {}
 
   static ObjectId IdOf(uint64_t number) { return {Mix(number), Mix(~number)}; }
 
@@ -30,7 +32,7 @@ class ObjectWorld {
   ObjectIndex New() {
     ++created_;
     last_id_ = direct_ids_ ? table_.NewId(Mix(created_), Mix(~created_)) : IdOf(created_);
-    const auto object = table_.Add(last_id_, 0);
+    const auto object = table_.Add(last_id_, *types_.Use("t", 1));
     EXPECT_TRUE(object.ok()) << object.status();
     return *object;
   }
@@ -41,14 +43,18 @@ class ObjectWorld {
     table_.Unpin(child);
     return child;
   }
+  absl::Status TryLink(const std::vector<Edge>& edges) { return table_.AddEdges(edges, &failed_); }
+  absl::Status TryUnlink(const std::vector<Edge>& edges) {
+    return table_.RemoveEdges(edges, &failed_);
+  }
   void Link(ObjectIndex from, ObjectIndex to) {
-    EXPECT_EQ(table_.AddEdge(from, Target(to)), absl::OkStatus());
+    EXPECT_EQ(TryLink({{from, Target(to)}}), absl::OkStatus());
   }
   void Link(ObjectIndex from, ImportIndex to) {
-    EXPECT_EQ(table_.AddEdge(from, Target(to)), absl::OkStatus());
+    EXPECT_EQ(TryLink({{from, Target(to)}}), absl::OkStatus());
   }
   void Unlink(ObjectIndex from, ObjectIndex to) {
-    EXPECT_EQ(table_.RemoveEdge(from, Target(to)), absl::OkStatus());
+    EXPECT_EQ(TryUnlink({{from, Target(to)}}), absl::OkStatus());
   }
 
   bool Work(size_t budget) { return table_.Work(budget, now_, &reclaimed_, &dropped_); }
@@ -79,9 +85,11 @@ class ObjectWorld {
   }
 
   Counters counters_;
+  TypeTable types_;
   ObjectTable table_;
   TimePoint now_ = TimePoint(std::chrono::seconds(1000));
   uint64_t created_ = 0;
+  size_t failed_ = 0;  // Of TryLink and TryUnlink, when they fail.
   std::vector<Reclaimed> reclaimed_;
   std::vector<ImportIndex> dropped_;
 };

@@ -7,14 +7,16 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/testing/least_time.h"
 
 namespace dgc {
 namespace {
 
+constexpr uint64_t kSecret = 0x243f6a8885a308d3;
 const auto kAny = [](uint32_t) { return true; };
 
 TEST(PositionIndexTest, AnEmptyIndexTakesNoMemoryAndFindsNothing) {
-  const PositionIndex index;
+  const PositionIndex index(kSecret);
 
   index.Prefetch(7);
   EXPECT_EQ(index.bytes(), 0u);
@@ -23,7 +25,7 @@ TEST(PositionIndexTest, AnEmptyIndexTakesNoMemoryAndFindsNothing) {
 }
 
 TEST(PositionIndexTest, KeepsTheSmallestAndTheGreatestTagsAndPositions) {
-  PositionIndex index;
+  PositionIndex index(kSecret);
   index.Insert(0, 0);
   index.Insert(0xffffffff, 0xfffffffe);
 
@@ -33,7 +35,7 @@ TEST(PositionIndexTest, KeepsTheSmallestAndTheGreatestTagsAndPositions) {
 }
 
 TEST(PositionIndexTest, PositionsWithTheSameTagAreToldApartByTheCaller) {
-  PositionIndex index;
+  PositionIndex index(kSecret);
   for (uint32_t position = 0; position < 100; ++position) index.Insert(5, position);
 
   for (uint32_t position = 0; position < 100; ++position) {
@@ -46,14 +48,14 @@ TEST(PositionIndexTest, PositionsWithTheSameTagAreToldApartByTheCaller) {
 }
 
 TEST(PositionIndexDeathTest, WhatWasNotInsertedIsNotErased) {
-  PositionIndex index;
+  PositionIndex index(kSecret);
   index.Insert(5, 1);
 
   EXPECT_DEATH(index.Erase(5, 2), "kEmpty");
 }
 
 TEST(PositionIndexTest, StaysWithinItsDensityWhileItGrowsAndShrinks) {
-  PositionIndex index;
+  PositionIndex index(kSecret);
   for (uint32_t i = 0; i < 100'000; ++i) {
     index.Insert(static_cast<uint32_t>(Mix(i)), i);
     ASSERT_LE(index.bytes(), 16 * index.size() + 64);
@@ -70,17 +72,32 @@ TEST(TagOfTest, DependsOnBothHalvesAndTheirOrder) {
   EXPECT_NE(TagOf(1, 0), TagOf(2, 0));
 }
 
-// Against std::multimap; few tags, so that clusters are long and wrap around the end.
+// As if the ids of long-lived objects had been sifted for it.
+TEST(PositionIndexTest, TagsChosenToBeNeighboursCostWhatOthersDo) {
+  const auto time = [](bool chosen) {
+    return testing::LeastSeconds([chosen] {
+      PositionIndex index(kSecret);
+      for (uint32_t i = 0; i < 20'000; ++i) {
+        const auto tag = static_cast<uint32_t>(Mix(i));
+        index.Insert(chosen ? tag >> 8 : tag, i);
+      }
+    });
+  };
+
+  EXPECT_LT(time(true), 20 * time(false));
+}
+
+// Against std::multimap; at times few tags, so that clusters are long.
 TEST(PositionIndexTest, AgreesWithAMultimap) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed);
     std::mt19937_64 random(seed);
     const uint32_t positions = 1 + static_cast<uint32_t>(random() % 200);
-    // All over the range, or close to its end.
+    // All over the range, or few.
     const uint32_t range = random() % 2 == 0 ? 0xffffffff : 50;
     std::vector<uint32_t> tags(positions);
     for (uint32_t& tag : tags) tag = 0xffffffff - static_cast<uint32_t>(random() % range);
-    PositionIndex index;
+    PositionIndex index(kSecret);
     std::map<uint32_t, uint32_t> model;  // by position
     for (int step = 0; step < 2000; ++step) {
       const auto position = static_cast<uint32_t>(random() % positions);

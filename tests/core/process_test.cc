@@ -1,5 +1,6 @@
 #include "dgc/core/process.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -269,6 +270,41 @@ TEST_F(ProcessTest, UnlinkGivesTheUseBack) {
               StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_F(ProcessTest, UnlinkOfSeveralGivesBackAllUsesOrNone) {
+  const Target object = Export(kId);
+  const Target first = Import(Theirs(1));
+  const Target second = Import(Theirs(2));
+  const std::vector<Edge> edges = {{object.object(), first}, {object.object(), second}};
+  size_t failed = 0;
+  ASSERT_THAT(process_->Link(edges, &failed), IsOk());
+  process_->Drop(first, kNow);
+  process_->Drop(second, kNow);
+
+  const std::vector<Edge> too_many = {edges[0], edges[1], edges[0]};
+  EXPECT_THAT(process_->Unlink(too_many, &failed, kNow), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(failed, 2u);
+  EXPECT_THAT(strategy_->dropped_, IsEmpty());
+
+  EXPECT_THAT(process_->Unlink(edges, &failed, kNow), IsOk());
+  EXPECT_EQ(process_->imports().size(), 0u);
+}
+
+TEST_F(ProcessTest, WhatAReferenceNamesIsLocatedDeadOrAlive) {
+  const Target object = Export(kId);
+  const Target import = Import(Theirs(1));
+  const WireRef own = process_->Describe(object);
+  WireRef earlier = own;
+  earlier.incarnation = Incarnation{Raw(own.incarnation) + 1};
+  process_->Unexport(object.object(), kNow);
+  Settle();
+
+  EXPECT_EQ(*process_->Locate(own), object);
+  EXPECT_EQ(*process_->Locate(Theirs(1)), import);
+  EXPECT_EQ(*process_->Locate(Theirs(2)), std::nullopt);
+  EXPECT_EQ(*process_->Locate(earlier), std::nullopt);
+  EXPECT_THAT(process_->Locate({}).status(), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(ProcessTest, ARefusedLinkTakesNoUse) {
   const Target object = Export(kId);
   const Target import = Import(Theirs(1));
@@ -310,7 +346,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadRef{"LongOwner",
                {std::string(256, 'o'), kRun, kId, "t", {}},
                absl::StatusCode::kInvalidArgument,
-               "name is too long"},
+               "name is"},
         BadRef{"OwnerOfTwoLines",
                {"host:1\nevent=forged", kRun, kId, "t", {}},
                absl::StatusCode::kInvalidArgument,
@@ -391,6 +427,49 @@ TEST_F(ProcessTest, ReferencesThatArriveFillHalfOfTheTypes) {
   EXPECT_THAT(process_->Export({1, 1}, "c"), IsOk());
   EXPECT_THAT(process_->Export({1, 2}, "d"), IsOk());
   EXPECT_THAT(import("d"), IsOk());
+}
+
+TEST_F(ProcessTest, ATypeThatNothingHasAnyMoreIsForgotten) {
+  Start({.self = kSelf, .owner = kMe, .incarnation = kRun, .types_max = 3});
+  for (uint64_t i = 1; i <= 10; ++i) {
+    const auto object = process_->Export({1, i}, std::to_string(i));
+    ASSERT_THAT(object, IsOk());
+    WireRef ref = Theirs(i);
+    ref.type = "their" + std::to_string(i);
+    const Target import = Import(ref);
+    EXPECT_EQ(process_->types().size(), 2u);
+    EXPECT_EQ(process_->Describe(*object).type, std::to_string(i));
+    EXPECT_EQ(process_->Describe(import).type, ref.type);
+
+    process_->Unexport(object->object(), kNow);
+    Settle();
+    EXPECT_EQ(process_->Describe(*object).type, std::to_string(i)) << "a handle is left";
+    process_->Drop(*object, kNow);
+    process_->Drop(import, kNow);
+    Settle();
+    EXPECT_EQ(process_->types().size(), 0u);
+  }
+}
+
+TEST_F(ProcessTest, WhatIsRefusedLeavesNoType) {
+  Start({.self = kSelf,
+         .owner = kMe,
+         .incarnation = kRun,
+         .objects = {.objects_max = 1},
+         .imports_max = 1,
+         .peers_max = 1});
+  Export(kId);
+  Import(Theirs(1));
+  const size_t types = process_->types().size();
+
+  EXPECT_FALSE(process_->Export({1, 1}, "a").ok());
+  WireRef ref = Theirs(2);
+  ref.type = "b";
+  EXPECT_FALSE(process_->Import(ref, kNow).ok());
+  ref.owner = "another:1";
+  EXPECT_FALSE(process_->Import(ref, kNow).ok());
+
+  EXPECT_EQ(process_->types().size(), types);
 }
 
 TEST_F(ProcessTest, TheOwnerBeyondTheMaximumIsRefused) {

@@ -23,6 +23,7 @@ using ::testing::HasSubstr;
 // What a refused request must leave as it was.
 struct State {
   uint64_t objects;
+  uint64_t types;
   uint64_t clients;
   uint64_t listings;
   uint64_t transits;
@@ -36,6 +37,7 @@ struct State {
 State StateOf(const Owner& owner) {
   const Stats stats = owner.stats();
   return {stats.objects,
+          stats.types,
           stats.sizes.clients,
           stats.sizes.listings,
           stats.sizes.transits,
@@ -246,6 +248,9 @@ TEST_F(BadInputTest, MalformedOrForeignReferencesAreRefusedByTheApplication) {
        "too long"},
       {"long type", [](v1::Ref* r) { r->set_type(std::string(256, 'x')); }, INVALID_ARGUMENT,
        "too long"},
+      {"long type, other owner",
+       [](v1::Ref* r) { r->set_owner("elsewhere:1"), r->set_type(std::string(256, 'x')); },
+       INVALID_ARGUMENT, "too long"},
       {"other owner", [](v1::Ref* r) { r->set_owner("elsewhere:1"); }, FAILED_PRECONDITION,
        "elsewhere:1"},
       {"earlier run", [](v1::Ref* r) { r->set_incarnation(12345); }, FAILED_PRECONDITION,

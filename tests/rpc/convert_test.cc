@@ -172,13 +172,27 @@ TEST(ConvertTest, MalformedAnswersAreRefused) {
   EXPECT_THAT(FromProto(proto, 2, &core), StatusIs(absl::StatusCode::kInvalidArgument))
       << "the same index twice";
   proto.mutable_failures(1)->set_index(1);
-  proto.mutable_failures(1)->set_reason(static_cast<v1::FailureReason>(99));
+  proto.mutable_failures(1)->clear_reason();
   EXPECT_THAT(FromProto(proto, 2, &core), StatusIs(absl::StatusCode::kInvalidArgument));
 
   v1::RenewResponse renew;
   RenewResponse core_renew;
   EXPECT_THAT(FromProto(renew, 0, &core_renew), StatusIs(absl::StatusCode::kInvalidArgument))
       << "no result";
+}
+
+TEST(ConvertTest, AnswersOfALaterVersionAreUnderstoodAsTheSafeOne) {
+  v1::DirtyResponse proto;
+  proto.add_failures()->set_reason(static_cast<v1::FailureReason>(99));
+  DirtyResponse core;
+  ASSERT_THAT(FromProto(proto, 1, &core), IsOk());
+  EXPECT_EQ(core.failures[0].reason, FailureReason::kUnknown) << "it is not listed";
+
+  v1::RenewResponse renew;
+  renew.set_result(static_cast<v1::RenewResult>(99));
+  RenewResponse core_renew;
+  ASSERT_THAT(FromProto(renew, 0, &core_renew), IsOk());
+  EXPECT_EQ(core_renew.result, RenewResult::kDiffers) << "everything is listed again";
 }
 
 TEST(ConvertTest, ReclaimReasonOfALaterVersionIsNoReason) {

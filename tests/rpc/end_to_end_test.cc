@@ -156,8 +156,9 @@ TEST(EndToEndTest, ALapseReachesTheOwnersApplication) {
   v1::DirtyResponse response;
   ASSERT_TRUE(collector->Dirty(&context, request, &response).ok());
   EXPECT_TRUE(gone.Wait(1));
-  EXPECT_EQ(lapses, 1);
   server->Shutdown(std::chrono::system_clock::now());
+  owner.Shutdown();  // Events have been told then.
+  EXPECT_EQ(lapses, 1);
 }
 
 TEST(EndToEndTest, LateCallIsToldWhyTheObjectIsGone) {

@@ -2,6 +2,7 @@
 #include "dgc/runtime/engine.h"
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -134,6 +135,25 @@ TEST(EngineTest, OneTypeNameStandsForOneCppType) {
   EXPECT_EQ(owner.stats().objects, 1u);
 }
 
+TEST(EngineTest, ATypeNameOfWhichNoObjectIsLeftMakesRoomForAnother) {
+  World world;
+  world.options.process.types_max = 1;
+  std::vector<std::string> types;
+  world.options.on_reclaim = [&](const ReclaimEvent& event) { types.push_back(event.type); };
+  Engine& owner = world.AddOwner("owner:1");
+  Export(owner, std::make_shared<Upload>()).reset();
+  const auto number = std::make_shared<int>(1);
+  EXPECT_THAT(owner.Export(number, "number", typeid(int)).status(),
+              StatusIs(Code::kResourceExhausted));
+  world.Run(milliseconds(10));
+
+  const Ref ref = owner.Export(number, "number", typeid(int));
+  EXPECT_THAT(ref.status(), IsOk());
+  EXPECT_EQ(ref.Describe().type, "number");
+  EXPECT_THAT(owner.Find(ref, typeid(int)), IsOk());
+  EXPECT_THAT(types, ElementsAre("upload"));
+}
+
 TEST(EngineTest, NullPointerIsRefused) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
@@ -235,6 +255,34 @@ TEST(EngineTest, RemoteEdgeIsHeldByTheObjectAndCleanedWhenItGoes) {
   world.Run(milliseconds(50));
 
   EXPECT_EQ(world.gone, 1);
+}
+
+TEST(EngineTest, EdgesAreAddedAndRemovedTogetherOrNotAtAll) {
+  World world;
+  Engine& owner = world.AddOwner("owner:1");
+  Engine& far = world.AddOwner("far:1");
+  const Ref from = Export(owner, std::make_shared<Upload>());
+  const Ref near = Export(owner, std::make_shared<Upload>());
+  const Ref remote = owner.Import(Share(far, std::make_shared<Upload>(), owner.id()));
+  const WireRef source = from.Describe();
+  const std::vector<WireRef> sources = {source, source};
+
+  EXPECT_THAT(owner.Link(sources, std::vector<Ref>{near, Ref()}),
+              StatusIs(Code::kFailedPrecondition, HasSubstr("to[1]: ")));
+  EXPECT_THAT(
+      owner.Link(std::vector<WireRef>{source, remote.Describe()}, std::vector<Ref>{near, near}),
+      StatusIs(Code::kFailedPrecondition, HasSubstr("from[1]: ")));
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 0u);
+  EXPECT_THAT(owner.Link(sources, std::vector<Ref>{near, remote}), IsOk());
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 2u);
+
+  const std::vector<WireRef> targets = {remote.Describe(), near.Describe()};
+  EXPECT_THAT(owner.Unlink(sources, std::vector<WireRef>{targets[0], source}),
+              StatusIs(Code::kNotFound, HasSubstr("from[1]: ")));
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 2u);
+  ASSERT_THAT(owner.Unexport(near), IsOk());
+  EXPECT_THAT(owner.Unlink(sources, targets), IsOk());
+  EXPECT_EQ(owner.EdgesOf(from, 0)->total, 0u);
 }
 
 TEST(EngineTest, RefOfAnotherEngineIsRefused) {
@@ -494,6 +542,39 @@ TEST(EngineTest, FullFinalizerQueuePausesReclaimingAndNothingElse) {
 
   world.Run(seconds(1));
   EXPECT_EQ(world.gone, 2000);
+}
+
+TEST(EngineTest, EventsBeyondTheMaximumAreDroppedAndCounted) {
+  World world;
+  int told = 0;
+  world.options.events_waiting_max = 10;
+  world.options.on_lost = [&](const LossEvent&) { ++told; };
+  Engine& owner = world.AddOwner("owner:1");
+  Engine& holder = world.AddHolder();
+  const Ref own = Export(owner, std::make_shared<Upload>());
+  for (int i = 0; i < 13; ++i) {
+    const Ref object = Export(owner, std::make_shared<Upload>());
+    const WireRef ref = *owner.Share(object, holder.id(), Duration::zero());
+    ASSERT_THAT(owner.Unexport(object), IsOk());
+    const Ref lost = holder.Import(ref);
+    for (int turn = 0; turn < 10; ++turn) {  // The notifier does not come round.
+      owner.Turn();
+      holder.Turn();
+      (void)world.network.Deliver({{"owner:1", &owner}});
+      world.clock->Advance(milliseconds(10));
+    }
+    ASSERT_FALSE(lost.ok()) << "what is lost says so, told or not";
+  }
+  EXPECT_EQ(holder.stats().events_waiting, 10u);
+  EXPECT_EQ(holder.stats().events_dropped, 3u);
+  world.Run(milliseconds(10));
+  EXPECT_EQ(told, 10);
+}
+
+TEST(EngineTest, SettlingForEverDoesNotOverflow) {
+  World world;
+  Engine& holder = world.AddHolder();
+  EXPECT_TRUE(holder.Settle(Duration::max()));
 }
 
 TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {

@@ -36,6 +36,7 @@ class ThreadedWorld {
   }
 
   EngineOptions options;
+  LeaseOptions lease;
 
   Engine& Add(const std::string& name) {
     auto random = std::make_unique<Entropy>();
@@ -43,7 +44,7 @@ class ThreadedWorld {
     engine.process.self = {random->Next(), random->Next()};
     engine.process.owner = name;
     if (!name.empty()) engine.process.incarnation = Incarnation{random->Next() | 1};
-    engine.strategy = LeaseStrategy({});
+    engine.strategy = LeaseStrategy(lease);
     engines_.push_back(Engine::Make(
         std::move(engine), {.clock = std::make_shared<BootClock>(),
                             .random = std::move(random),
@@ -126,6 +127,16 @@ struct Counted {
   Countdown* const countdown;
 };
 
+// Waits for what the background does; false if it does not in any reasonable time.
+bool Comes(const std::function<bool()>& come) {
+  const auto patience = std::chrono::steady_clock::now() + kLong;
+  while (!come()) {
+    if (std::chrono::steady_clock::now() > patience) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
 void InParallel(int threads, const std::function<void(int)>& body) {
   std::vector<std::thread> running;
   for (int i = 0; i < threads; ++i) running.emplace_back([&body, i] { body(i); });
@@ -206,26 +217,110 @@ TEST(EngineThreadsTest, SettleWaitsUntilTheOwnerKnows) {
 
 TEST(EngineThreadsTest, SlowFinalizerHoldsUpNeitherCallsNorRenewalsNorOtherReclaims) {
   Countdown entered(1);
-  Countdown gone(11);
+  Countdown gone(13);
   Alarm let_go;
   ThreadedWorld world;
+  world.lease.term_default = std::chrono::seconds(1);
   world.options.on_reclaim = [&](const ReclaimEvent& event) {
     if (event.type != "slow") return;
     entered.Down();
     let_go.WaitFor(kLong);
   };
   Engine& owner = world.Add("owner:1");
+  Engine& holder = world.Add("");
+  const auto share = [&] {
+    return *owner.ShareObject(std::make_shared<Counted>(&gone), "kept", typeid(Counted),
+                              holder.id());
+  };
+  Ref kept = holder.Import(share());
+  ASSERT_TRUE(holder.Settle(kLong));
   owner.Export(std::make_shared<Counted>(&gone), "slow", typeid(Counted));
   ASSERT_TRUE(entered.Wait());
+
+  Ref another = holder.Import(share());
+  EXPECT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(owner.stats().sizes.listings, 2u);
+  another.reset();
+  EXPECT_TRUE(holder.Settle(kLong));
+  EXPECT_EQ(owner.stats().sizes.listings, 1u);
 
   for (int i = 0; i < 10; ++i) {
     owner.Export(std::make_shared<Counted>(&gone), "quick", typeid(Counted));
   }
-  while (owner.stats().objects > 0) std::this_thread::yield();
-  EXPECT_EQ(owner.stats().finalizers_waiting, 11u);
-  let_go.Ring();
+  EXPECT_TRUE(Comes([&] { return owner.stats().objects == 1; }));
+  EXPECT_EQ(owner.stats().finalizers_waiting, 12u);
 
+  const uint64_t renewed = owner.stats().counters.leases_renewed;
+  EXPECT_TRUE(Comes([&] { return owner.stats().counters.leases_renewed >= renewed + 3; }));
+  EXPECT_THAT(kept.status(), IsOk());
+  EXPECT_EQ(owner.stats().counters.leases_lapsed, 0u);
+
+  EXPECT_EQ(gone.left(), 13) << "the finalizer has held up nothing but other finalizers";
+  let_go.Ring();
+  kept.reset();
   EXPECT_TRUE(gone.Wait());
+}
+
+TEST(EngineThreadsTest, AStuckLogHoldsUpNeitherReclaimsNorFinalizers) {
+  Countdown entered(1);
+  Countdown gone(10);
+  Alarm let_go;
+  ThreadedWorld world;
+  world.options.on_transition = [&](const TransitionEvent& event) {
+    if (event.transition.kind != Transition::Kind::kReapingHeld) return;
+    entered.Down();
+    let_go.WaitFor(kLong);
+  };
+  Engine& owner = world.Add("owner:1");
+  owner.SetReaping(ReapingMode::kHeld);
+  ASSERT_TRUE(entered.Wait());
+
+  owner.SetReaping(ReapingMode::kAutomatic);
+  for (int i = 0; i < 10; ++i) {
+    owner.Export(std::make_shared<Counted>(&gone), "counted", typeid(Counted));
+  }
+  EXPECT_TRUE(gone.Wait());
+  EXPECT_GE(owner.stats().events_waiting, 1u);
+  let_go.Ring();
+}
+
+TEST(EngineThreadsTest, ASecondShutdownReturnsWhenEverythingHasStoppedToo) {
+  Countdown entered(1);
+  std::atomic<bool> inside{false};
+  std::atomic<bool> let_go{false};
+  ThreadedWorld world;
+  world.options.on_reclaim = [&](const ReclaimEvent&) {
+    inside.store(true);
+    entered.Down();
+    while (!let_go.load()) std::this_thread::yield();
+    inside.store(false);
+  };
+  Engine& owner = world.Add("owner:1");
+  owner.Export(std::make_shared<int>(1), "int", typeid(int));
+  ASSERT_TRUE(entered.Wait());
+
+  std::thread first([&] { owner.Shutdown(Duration::zero()); });
+  while (owner.Export(std::make_shared<int>(1), "int", typeid(int)).ok()) {
+    std::this_thread::yield();
+  }
+  std::thread release([&] { let_go.store(true); });
+  owner.Shutdown(Duration::zero());
+  EXPECT_FALSE(inside.load());
+  first.join();
+  release.join();
+}
+
+TEST(EngineThreadsTest, WhatWasUnexportedIsGivenToOnReclaimThoughTheOwnerIsShutDownAtOnce) {
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> reclaimed{0};
+    ThreadedWorld world;
+    world.options.on_reclaim = [&](const ReclaimEvent&) { ++reclaimed; };
+    Engine& owner = world.Add("owner:1");
+    const Ref ref = owner.Export(std::make_shared<int>(1), "int", typeid(int));
+    ASSERT_TRUE(owner.Unexport(ref).ok());
+    owner.Shutdown(kLong);
+    EXPECT_EQ(reclaimed, 1);
+  }
 }
 
 TEST(EngineThreadsTest, GoodbyeEndsEverythingAtOnce) {

@@ -1,4 +1,6 @@
 // The small parts of the runtime: payload table, keys, entropy, histogram, alarm, type names.
+#include <time.h>
+
 #include <memory>
 #include <set>
 #include <string>
@@ -147,6 +149,21 @@ TEST(BootClockTest, NeverGoesBack) {
     ASSERT_GE(now, last);
     last = now;
   }
+}
+
+TEST(BootClockTest, IsTheClockOfTheMachineSinceItsStart) {
+  BootClock clock;
+  const auto since_start = [] {
+    timespec reading;
+    EXPECT_EQ(clock_gettime(CLOCK_BOOTTIME, &reading), 0);
+    return TimePoint(std::chrono::seconds(reading.tv_sec) + Duration(reading.tv_nsec));
+  };
+  const TimePoint before = since_start();
+  const TimePoint now = clock.Now();
+  const TimePoint after = since_start();
+
+  EXPECT_LE(before, now);
+  EXPECT_LE(now, after);
 }
 
 struct Plain {};

@@ -140,7 +140,7 @@ class World {
     for (Engine* engine : running_) {
       while (engine->Turn() == Duration::zero()) {
       }
-      engine->Finalize();
+      engine->RunCallbacks();
     }
     return network.Deliver(owners_) > 0;
   }

@@ -31,9 +31,14 @@ TEST(AddressTest, WhatIsNotHostAndPortIsRefused) {
 }
 
 TEST(AddressTest, OnlyEveryInterfaceIsAWildcard) {
-  EXPECT_TRUE(ParseAddress("0.0.0.0:1")->wildcard());
-  EXPECT_TRUE(ParseAddress("[::]:1")->wildcard());
-  EXPECT_FALSE(ParseAddress("127.0.0.1:1")->wildcard());
+  for (const char* text : {"0.0.0.0:1", "0:0", "0.0:1", "0x0:1", "[::]:1", "[::0]:0",
+                           "[0:0:0:0:0:0:0:0]:0", "[::0.0.0.0]:1", "[::ffff:0.0.0.0]:1"}) {
+    EXPECT_TRUE(ParseAddress(text)->wildcard()) << text;
+  }
+  for (const char* text : {"127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1",
+                           "no.such.host.invalid:1", "[]:1", "[:1"}) {
+    EXPECT_FALSE(ParseAddress(text)->wildcard()) << text;
+  }
 }
 
 TEST(AddressTest, AFreePortCanBeHadOnLoopback) {

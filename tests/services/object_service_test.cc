@@ -5,10 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -208,7 +211,7 @@ class ObjectServiceTest : public ::testing::Test {
     std::vector<std::string> labels;
     objects::v1::ListResponse response;
     while (reader->Read(&response)) {
-      EXPECT_LE(response.objects_size(), 4096);
+      EXPECT_LE(response.objects_size(), static_cast<int>(kListBatch));
       for (const auto& item : response.objects()) labels.push_back(item.label());
       if (parts != nullptr) ++*parts;
     }
@@ -342,6 +345,88 @@ TEST_F(ObjectServiceTest, AnErrorSaysWhereAndWhyAlsoToAProgram) {
   EXPECT_THAT(TryCreate(request, &response).error_message(), HasSubstr("objects[1]: edges[0]: "));
 }
 
+TEST_F(ObjectServiceTest, AnEdgeToWhatIsGoneIsReadAndCanBeRemoved) {
+  TestHost other({});
+  const auto stub = objects::v1::ObjectService::NewStub(
+      grpc::CreateChannel(other.name(), grpc::InsecureChannelCredentials()));
+  objects::v1::CreateRequest request;
+  request.add_objects()->set_label("far");
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(stub->Create(client_.Context(), request, &response).ok());
+  Ref earlier = response.objects(0);  // Of a run before the other host restarted.
+  earlier.set_incarnation(earlier.incarnation() ^ 2);
+  const dgc::Ref alive = Create("alive");
+  const dgc::Ref gone = Create("gone");
+  const dgc::Ref parent = Create("parent", "", {Wire(alive), Wire(gone), earlier});
+  ASSERT_TRUE(host_.owner().Settle(std::chrono::seconds(20)));
+  ASSERT_TRUE(TryDelete(Wire(gone)).ok());
+
+  const objects::v1::ReadResponse read = Read(parent);
+  ASSERT_THAT(read.edges(), SizeIs(3));
+  for (const Ref& edge : read.edges()) {
+    EXPECT_EQ(edge.transit() != 0, edge.object_id_low() == Wire(alive).object_id_low());
+    if (edge.object_id_low() == Wire(gone).object_id_low()) {
+      EXPECT_EQ(TryRead(edge).error_code(), grpc::StatusCode::NOT_FOUND);
+    }
+  }
+  EXPECT_TRUE(TryUnlink({{Wire(parent), Wire(gone)}, {Wire(parent), earlier}}).ok());
+  EXPECT_EQ(Read(parent).edge_count(), 1u);
+  EXPECT_EQ(TryUnlink({{Wire(parent), Wire(gone)}}).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ObjectServiceTest, ARefusedUnlinkTakesNothingAwayEvenForAMoment) {
+  const dgc::Ref parent = Create("parent");
+  const dgc::Ref leaf = Create("leaf");
+  const dgc::Ref stranger = Create("stranger");
+  ASSERT_TRUE(TryLink({{Wire(parent), Wire(leaf)}}).ok());
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    while (!stop) EXPECT_EQ(Read(parent).edge_count(), 1u);
+  });
+
+  for (int i = 0; i < 200; ++i) {
+    const grpc::Status status =
+        TryUnlink({{Wire(parent), Wire(leaf)}, {Wire(parent), Wire(stranger)}});
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+    EXPECT_THAT(status.error_message(), HasSubstr("from[1]"));
+  }
+
+  stop = true;
+  reader.join();
+  EXPECT_TRUE(TryUnlink({{Wire(parent), Wire(leaf)}}).ok());
+}
+
+TEST_F(ObjectServiceTest, NamingAnObjectLeavesItsTransitLeaseToTheCaller) {
+  const dgc::Ref leaf = Create("leaf");
+  objects::v1::CreateRequest request;
+  request.add_objects()->set_label("fresh");
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(TryCreate(request, &response).ok());
+  const Ref fresh = response.objects(0);  // As it came: nobody has listed it yet.
+  ASSERT_NE(fresh.transit(), 0u);
+
+  objects::v1::ReadRequest read;
+  *read.mutable_object() = fresh;
+  read.set_with_edges(true);
+  objects::v1::ReadResponse ignored;
+  EXPECT_TRUE(stub_->Read(client_.Context(), read, &ignored).ok());
+  EXPECT_TRUE(TryWrite(fresh, 0, "x").ok());
+  EXPECT_TRUE(TryLink({{fresh, Wire(leaf)}}).ok());
+  EXPECT_TRUE(TryUnlink({{fresh, Wire(leaf)}}).ok());
+  EXPECT_TRUE(TryLink({{Wire(leaf), Wire(leaf)}}).ok());
+  EXPECT_EQ(TryUnlink({{Wire(leaf), fresh}}).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_TRUE(TryBind("name", fresh).ok());
+  EXPECT_TRUE(TryUnbind("name").ok());
+
+  // What is dropped after it is reclaimed: it would have been by now.
+  request.mutable_objects(0)->set_label("after");
+  ASSERT_TRUE(TryCreate(request, &response).ok());
+  client_.Import(response.objects(0));
+  ASSERT_TRUE(host_.AwaitReclaimed(1));
+  EXPECT_THAT(host_.reclaimed(), ElementsAre("after"));
+  EXPECT_TRUE(client_.Import(fresh).ok());
+}
+
 TEST_F(ObjectServiceTest, AnEdgeToAnotherHostKeepsItsTargetAlive) {
   TestHost other({});
   const auto stub = objects::v1::ObjectService::NewStub(
@@ -371,7 +456,48 @@ TEST_F(ObjectServiceTest, ManyObjectsAreListedInParts) {
 
   size_t parts = 0;
   EXPECT_THAT(List(&parts), SizeIs(kObjectsPerRequestMax + 1));
-  EXPECT_EQ(parts, 2u);
+  EXPECT_EQ(parts, 5u);
+}
+
+TEST_F(ObjectServiceTest, ListsBeyondTheMaximumAreRefusedUntilOneEnds) {
+  objects::v1::CreateRequest request;
+  for (int i = 0; i < kObjectsPerRequestMax; ++i) {
+    request.add_objects()->set_label(std::string(kLabelBytesMax, 'x'));
+  }
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(TryCreate(request, &response).ok());
+  grpc::ChannelArguments small_window;
+  small_window.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  small_window.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 16);
+  const auto stub = objects::v1::ObjectService::NewStub(
+      grpc::CreateCustomChannel(host_.name(), grpc::InsecureChannelCredentials(), small_window));
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<objects::v1::ListResponse>> reader;
+  };
+  std::deque<Call> calls;
+  objects::v1::ListResponse part;
+  for (uint64_t i = 0; i < kListsMax; ++i) {
+    Call& call = calls.emplace_back();
+    call.reader = stub->List(&call.context, {});
+    ASSERT_TRUE(call.reader->Read(&part));  // And no further.
+    EXPECT_LT(part.ByteSizeLong(), 300'000u);
+  }
+
+  const auto status_of_another = [&] {
+    grpc::ClientContext context;
+    const auto reader = stub_->List(&context, {});
+    while (reader->Read(&part)) {
+    }
+    return reader->Finish();
+  };
+  EXPECT_EQ(status_of_another().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  calls.front().context.TryCancel();
+  const absl::Time end = absl::Now() + kPatience;
+  while (!status_of_another().ok() && absl::Now() < end) {
+  }
+  EXPECT_TRUE(status_of_another().ok());
+  for (Call& call : calls) call.context.TryCancel();
 }
 
 // --- Bad input.
@@ -581,6 +707,35 @@ TEST_F(BadInputTest, TheLastObjectThatFitsIsHostedAndTheNextIsRefused) {
   objects::v1::CreateResponse third;
   EXPECT_TRUE(TryCreate(request, &third).ok());
   EXPECT_THAT(List(), SizeIs(kObjectsMax));
+}
+
+// Each request has as many new types as the host may know besides the fixture's.
+TEST_F(BadInputTest, WhatIsRefusedUsesUpNoTypes) {
+  const auto request = [](const std::string& prefix) {
+    objects::v1::CreateRequest request;
+    for (int i = 0; i < 4095; ++i) {
+      request.add_objects()->set_type(prefix + std::to_string(i));
+    }
+    return request;
+  };
+  objects::v1::CreateResponse response;
+  objects::v1::CreateRequest too_long = request("a");
+  too_long.mutable_objects(4094)->set_type(std::string(kTypeBytesMax + 1, 'x'));
+  EXPECT_EQ(TryCreate(too_long, &response).error_code(), StatusCode::INVALID_ARGUMENT);
+
+  objects::v1::CreateRequest dangling = request("b");
+  Ref nobody = Wire(leaf_);
+  nobody.set_object_id_high(12345);
+  *dangling.mutable_objects(4094)->add_edges() = nobody;
+  EXPECT_EQ(TryCreate(dangling, &response).error_code(), StatusCode::NOT_FOUND);
+
+  // What the second had made is reclaimed in the background, and its types with it.
+  ASSERT_TRUE(host_.AwaitReclaimed(4094));
+  grpc::Status status(StatusCode::UNKNOWN, "not tried");
+  for (int tries = 0; !status.ok() && tries < 1000; ++tries) {
+    status = TryCreate(request("c"), &response);
+  }
+  EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
 TEST_F(BadInputTest, AMessageOverTheLimitIsRefusedByGrpc) {

@@ -17,10 +17,10 @@ class ObjectTest : public ::testing::Test {
  protected:
   std::shared_ptr<Object> Make(const std::string& payload) {
     EXPECT_TRUE(budget_.Take(payload.size()));
-    return std::make_shared<Object>(*kinds_.Get("t"), "label", payload);
+    return std::make_shared<Object>(*kinds_.Use("t"), "label", payload);
   }
 
-  PayloadBudget budget_{10};
+  Budget budget_{10};
   Kinds kinds_{2, &budget_};
 };
 
@@ -62,11 +62,25 @@ TEST_F(ObjectTest, TheBudgetIsReturnedWithTheObject) {
 }
 
 TEST_F(ObjectTest, TypesAreBounded) {
-  const Kind* const first = *kinds_.Get("a");
+  Kind* const first = *kinds_.Use("a");
 
-  EXPECT_TRUE(kinds_.Get("b").ok());
-  EXPECT_EQ(*kinds_.Get("a"), first);
-  EXPECT_THAT(kinds_.Get("c").status(), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_TRUE(kinds_.Use("b").ok());
+  EXPECT_EQ(*kinds_.Use("a"), first);
+  EXPECT_THAT(kinds_.Use("c").status(), StatusIs(absl::StatusCode::kResourceExhausted));
+  kinds_.Unuse(first);
+  EXPECT_THAT(kinds_.Use("c").status(), StatusIs(absl::StatusCode::kResourceExhausted));
+  kinds_.Unuse(first);
+  EXPECT_TRUE(kinds_.Use("c").ok());
+}
+
+TEST_F(ObjectTest, TheTypeGoesWithTheLastObject) {
+  auto object = Make("");
+  EXPECT_TRUE(kinds_.Use("a").ok());
+  EXPECT_FALSE(kinds_.Use("b").ok());
+
+  object.reset();
+
+  EXPECT_TRUE(kinds_.Use("b").ok());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/strategies/node.h"
+#include "tests/testing/heap_bytes.h"
 
 namespace dgc::testing {
 namespace {
@@ -60,6 +61,51 @@ TEST_F(LeaseHolderTest, AShortLivedReferenceCostsOneRow) {
   cluster_.Sleep(seconds(1));
   EXPECT_EQ(owner_.live(), 0u);
   EXPECT_EQ(alice_.process.counters().rows_sent, 1u);
+}
+
+TEST_F(LeaseHolderTest, NoCallWaitsForMoreThanAFifthOfTheTerm) {
+  const Target handle = HeldBy(alice_);
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  EXPECT_EQ(alice_.sends[0].timeout, TestLease().call_timeout) << "no term is known yet";
+  cluster_.Settle();
+
+  alice_.Drop(handle);
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  EXPECT_EQ(alice_.sends[0].timeout, seconds(2));
+}
+
+// Each time the session is about to be closed later, which leaves a deadline that is pointless.
+TEST_F(LeaseHolderTest, DeadlinesThatHaveBecomePointlessMakeRoomAndOnlyThey) {
+  LeaseOptions options = TestLease();
+  options.linger = std::chrono::hours(1);
+  options.clean_interval = {};
+  Node carol(3, "", options);
+  Cluster cluster({&owner_, &other_, &carol});
+  const Target object = other_.Export();
+  const WireRef held = other_.Share(object);
+  other_.Drop(object);
+  carol.Import(held);
+  cluster.Sleep(milliseconds(100));
+  const WireRef popular = owner_.process.Describe(owner_.Export());
+  const auto come_and_go = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      carol.Drop(carol.Import(popular));
+      cluster.Settle();
+      for (Node* node : {&owner_, &other_, &carol}) node->now += milliseconds(1);
+      cluster.Settle();
+    }
+  };
+  come_and_go(1000);
+  const size_t before = HeapBytes();
+  come_and_go(30'000);
+  EXPECT_LT(HeapBytes(), before + (256 << 10));
+
+  cluster.Sleep(seconds(30));
+  EXPECT_TRUE(other_.Live(held)) << "renewed all the time";
 }
 
 TEST_F(LeaseHolderTest, EveryCopyReceivedIsAccountedFor) {
@@ -269,13 +315,20 @@ TEST_F(LeaseHolderTest, AReListingThatTakesLongerThanAThirdOfTheTermComesToAnEnd
   for (int i = 0; i < 100; ++i) HeldBy(carol);
   Cluster cluster({&owner_, &carol});
   cluster.Sleep(seconds(1));
-  // A listing that carol knows nothing of: a Clean was lost.
-  const Target ghost = owner_.Export();
-  owner_.process.Received(DirtyRequest{.client = carol.client(),
-                                       .incarnation = Incarnation{7},
-                                       .sequence = SequenceNumber{1},
-                                       .rows = {{owner_.process.Describe(ghost).id}}},
-                          owner_.now);
+  // A listing that carol knows nothing of: she believes that her Clean was carried out.
+  const Target ghost = HeldBy(carol);
+  cluster.Sleep(seconds(1));
+  carol.Drop(ghost);
+  for (bool cleaned = false; !cleaned;) {
+    carol.now += milliseconds(1);
+    carol.Run();
+    for (const Send& send : std::exchange(carol.sends, {})) {
+      cleaned = std::holds_alternative<CleanRequest>(send.request);
+      carol.process.Answered(
+          send.peer, send.call,
+          cleaned ? CleanResponse{} : owner_.process.Received(send.request, owner_.now), carol.now);
+    }
+  }
   ASSERT_EQ(owner_.process.sizes().listings, 101u);
   for (int i = 0; i < 1000; ++i) {
     // One request at a time, 50 ms each.

@@ -3,6 +3,7 @@
 // Verbs are short so that a test reads as a script.  Not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,10 +20,11 @@ inline constexpr TimePoint kStart{std::chrono::hours(1)};
 
 class CountingRandom final : public Random {
  public:
+  explicit CountingRandom(uint64_t seed) : state_(Mix(seed)) {}
   uint64_t Next() override { return Mix(++state_); }
 
  private:
-  uint64_t state_ = 0;
+  uint64_t state_;
 };
 
 inline LeaseOptions TestLease() {
@@ -37,7 +39,8 @@ class Node {
  public:
   // `name` empty: a process that hosts nothing.
   Node(uint64_t number, std::string name, LeaseOptions lease = TestLease())
-      : process({.self = {number, 1}, .owner = std::move(name), .incarnation = Incarnation{number}},
+      : random_(number),
+        process({.self = {number, 1}, .owner = std::move(name), .incarnation = Incarnation{number}},
                 LeaseStrategy(lease), &random_),
         client_{number, 1} {}
 

@@ -19,6 +19,7 @@ RULES = {
     "pure-include": "dgc/core and dgc/strategies include only the pure part of std and abseil",
     "layer-include": "a layer includes only itself and the layers below it",
     "clock": "the pure layers and the testkit are handed time and randomness; they read neither",
+    "wall-clock": "the runtime reads the time of day for events alone: it goes back at times",
     "sleep": "only tests of real processes sleep; the others move time by hand",
     "header-comment": "a header begins with a comment that says what it is",
     "header-guard": "#pragma once comes right after the file comment, and only in headers",
@@ -50,6 +51,8 @@ LAYERS = {
 }
 PURE = ("dgc/core/", "dgc/strategies/")
 HANDED_TIME = PURE + ("dgc/testkit/",)
+RUNTIME = ("dgc/rpc/", "dgc/runtime/")
+TELL_THE_TIME_OF_DAY = ("dgc/runtime/events.h", "dgc/runtime/engine_background.cc")
 
 # abseil without threads, clocks, flags or logs.
 PURE_ABSEIL = re.compile(
@@ -76,6 +79,10 @@ CLOCK = re.compile(
     r"|\babsl::(Now|GetCurrentTimeNanos)\b|\brandom_device\b|\babsl::(InsecureBitGen|BitGen)\b"
     r"|\b(std::)?(clock_gettime|gettimeofday|timespec_get|srand|getrandom)\s*\("
     r"|(?<![\w.:>])(std::|::)?(time\s*\(\s*(NULL|nullptr|0|&)|(clock|rand)\s*\(\s*\))")
+WALL_CLOCK = re.compile(
+    r"\b(system|high_resolution|file|utc|tai|gps)_clock\b|\bCLOCK_(REALTIME|TAI)\w*"
+    r"|\babsl::(Now|GetCurrentTimeNanos)\b|\b(gettimeofday|timespec_get)\s*\("
+    r"|(?<![\w.:>])(std::|::)?time\s*\(\s*(NULL|nullptr|0|&)")
 SLEEP = re.compile(r"\bsleep_(for|until)\b|\bSleepFor\b|\b(usleep|nanosleep|sleep)\s*\(")
 MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(work|root|Users|home/\w+)(?=[/\s\"':;,)`]|$)")
 CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )")
@@ -143,6 +150,10 @@ def check_cxx(path, lines):
             found = CLOCK.search(code)
             if found:
                 yield Problem(path, number, "clock", found.group(0).strip())
+        if path.startswith(RUNTIME) and path not in TELL_THE_TIME_OF_DAY:
+            found = WALL_CLOCK.search(code)
+            if found:
+                yield Problem(path, number, "wall-clock", found.group(0).strip())
         simulated = path.startswith("tests/") and not path.startswith("tests/cluster/")
         if (simulated or path.startswith(HANDED_TIME)) and SLEEP.search(code):
             yield Problem(path, number, "sleep", line.strip())

@@ -39,6 +39,9 @@ BAD = [
     ("clock", "dgc/testkit/x.h", GOOD_HEADER.format("std::mt19937_64 g(std::random_device{}());")),
     ("clock", "dgc/core/x.h", GOOD_HEADER.format("auto t = time(nullptr);")),
     ("clock", "dgc/core/x.h", GOOD_HEADER.format("auto r = std::rand();")),
+    ("wall-clock", "dgc/runtime/x.h", GOOD_HEADER.format("std::chrono::system_clock::now();")),
+    ("wall-clock", "dgc/runtime/x.h", GOOD_HEADER.format("clock_gettime(CLOCK_REALTIME, &t);")),
+    ("wall-clock", "dgc/rpc/x.h", GOOD_HEADER.format("auto t = time(nullptr);")),
     ("sleep", "tests/sim/x.h", GOOD_HEADER.format("std::this_thread::sleep_for(1s);")),
     ("sleep", "tests/rpc/x.h", GOOD_HEADER.format("absl::SleepFor(absl::Seconds(1));")),
     ("sleep", "tests/runtime/x.h", GOOD_HEADER.format("usleep(1000);")),
@@ -79,6 +82,7 @@ GOOD = {
     "dgc/runtime/x.h": GOOD_HEADER.format(
         "#include <mutex>\n#include <prometheus/counter.h>\n"
         "auto t = std::chrono::steady_clock::now();"),
+    "dgc/runtime/events.h": GOOD_HEADER.format("auto t = std::chrono::system_clock::now();"),
     "dgc/core/x.cc": '#include "dgc/core/x.h"\n',
     "dgc/CMakeLists.txt": "add_library(dgc_core\n  core/x.cc)\n",
     "tests/CMakeLists.txt": "dgc_test(cluster/y_test.cc LABEL cluster)\n",

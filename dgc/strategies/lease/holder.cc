@@ -1,6 +1,8 @@
 #include "dgc/strategies/lease/holder.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,15 @@ constexpr size_t kCompactMin = 1024;
 
 // A session that has had its turn is not looked at again sooner.
 constexpr Duration kPumpInterval = std::chrono::microseconds(100);
+
+// However short the terms that an owner grants, renewals leave no closer together.
+constexpr Duration kRenewalInterval = std::chrono::milliseconds(10);
+
+// How long a token waits whose reference cannot be named yet.
+constexpr Duration kTokenRetry = std::chrono::milliseconds(10);
+
+// Runs of owners that were given up and of which notices had been heard.
+constexpr size_t kGivenUpMax = 1024;
 
 }  // namespace
 
@@ -57,6 +68,12 @@ LeaseHolder::Session& LeaseHolder::SessionOf(PeerIndex peer, TimePoint now) {
     session.open = true;
     session.idle_at = now + options_.linger;
     ++open_sessions_;
+    const Peer& owner = context_.imports->GetPeer(peer);
+    for (const GivenUp& known : given_up_) {
+      if (known.incarnation == owner.incarnation && known.owner == owner.owner) {
+        session.notices_seen = session.notices_acknowledged = known.notices_seen;
+      }
+    }
   }
   return session;
 }
@@ -90,7 +107,7 @@ void LeaseHolder::ToClean(Session& session, ImportIndex import, TimePoint at) {
 }
 
 void LeaseHolder::AddToken(Session& session, const ExtraToken& token, TimePoint at) {
-  if (session.tokens.size() >= kTokensMax) session.tokens.erase(session.tokens.begin());
+  if (session.tokens.size() >= kTokensMax) session.tokens.pop_front();
   session.tokens.push_back(token);
   session.list_at = std::min(session.list_at, at);
 }
@@ -100,6 +117,7 @@ void LeaseHolder::Imported(ImportIndex import, TransitToken transit, TimePoint n
   const PeerIndex peer = record.peer;
   Session& session = SessionOf(peer, now);
   Import& state = At(import);
+  if (record.uses == 1) ++session.used;
   if (session.dead) {
     Lose(session, import, {});
     return;
@@ -149,13 +167,16 @@ void LeaseHolder::Dropped(std::span<const ImportIndex> imports, bool batched, Ti
     Session& session = SessionOf(peer, now);
     const TimePoint at =
         batched ? now : std::max(now + options_.clean_delay, session.clean_not_before);
+    --session.used;
     switch (At(import).phase) {
       case Phase::kGone:
         context_.imports->Erase(import);
+        session.idle_at = std::min(session.idle_at, now + options_.linger);
         break;
       case Phase::kToList:
       case Phase::kListing:
       case Phase::kListed:
+      case Phase::kRefused:
         ToClean(session, import, at);
         break;
       case Phase::kToClean:
@@ -174,7 +195,8 @@ void LeaseHolder::Goodbye(TimePoint now) {
   // A goodbye ends listings, not transit leases: those are named first.
   for (uint32_t i = 0; i < context_.imports->end() && i < imports_.size(); ++i) {
     const ImportRecord& record = (*context_.imports)[ImportIndex{i}];
-    if (!record.in_use || imports_[i].phase != Phase::kToList) continue;
+    const Phase phase = imports_[i].phase;
+    if (!record.in_use || (phase != Phase::kToList && phase != Phase::kRefused)) continue;
     if (Raw(imports_[i].transit) == 0) continue;
     ToClean(sessions_[Raw(record.peer)], ImportIndex{i}, now);
   }
@@ -194,23 +216,20 @@ bool LeaseHolder::Quiescent() const {
 
 bool LeaseHolder::Idle(const Session& session) const {
   return session.imports == 0 && session.tokens.empty() && session.hand_ons.empty() &&
+         !session.relisting && session.listen_until == TimePoint::min() &&
          session.notices_acknowledged == session.notices_seen;
 }
 
-void LeaseHolder::Close(PeerIndex peer, TimePoint now) {
+void LeaseHolder::Close(PeerIndex peer) {
   Session& session = sessions_[Raw(peer)];
   // Lost references may still be held; they keep the record of a dead run.
   if (context_.imports->GetPeer(peer).imports > 0) {
-    session.idle_at = now + options_.linger;
+    session.idle_at = TimePoint::max();
     return;
   }
   session = Session{};
   --open_sessions_;
   context_.imports->ForgetPeer(peer);
-}
-
-uint32_t LeaseHolder::RowsMax(const Session& session) const {
-  return session.rows_max == 0 ? options_.batch_max : session.rows_max;
 }
 
 bool LeaseHolder::Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase phase) const {
@@ -224,33 +243,67 @@ bool LeaseHolder::Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase p
   return false;
 }
 
+TimePoint LeaseHolder::RenewalDue(const Session& session) const {
+  // A renewal names the last request that was answered.
+  if (Raw(session.acknowledged) == 0) return TimePoint::max();
+  const bool listening = session.listen_until != TimePoint::min();
+  if (session.held.count == 0 && !session.relisting && !listening) return TimePoint::max();
+  TimePoint at = session.renew_at;
+  // A digest is worth comparing only when no answer is missing; but the lease comes first.
+  const bool pending = !session.to_list.empty() || !session.to_clean.empty();
+  if (session.unsure && pending && at != TimePoint::max()) at += session.term / 8;
+  // Past the granted term only a renewal tells whether what was held is held still.
+  if (!session.relisting) at = std::min(at, session.granted_until);
+  return std::max(at, session.renewed_at + kRenewalInterval);
+}
+
+TimePoint LeaseHolder::Due(const Session& session, Op op) const {
+  switch (op) {
+    case Op::kTransit:
+      return session.hand_ons.empty() ? TimePoint::max() : session.hand_on_not_before;
+    case Op::kDirty: {
+      // A re-listing of which nothing is left to be listed ends all the same.
+      const bool completes = session.relisting && session.to_list.empty();
+      TimePoint at = std::min(session.list_at, session.refused_until);
+      if (completes || session.to_list.size() >= options_.batch_max) at = TimePoint::min();
+      return std::max(at, session.list_not_before);
+    }
+    case Op::kClean:
+      return session.to_clean.size() >= options_.batch_max ? TimePoint::min() : session.clean_at;
+    case Op::kRenew:
+    case Op::kGoodbye:
+    case Op::kNone:
+      break;
+  }
+  return TimePoint::max();
+}
+
 LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint now) {
   if (session.op != Op::kNone || session.dead || now < session.retry_at) return Op::kNone;
+  if (session.refused_until <= now) {
+    session.refused_until = TimePoint::max();
+    for (const ImportIndex import : std::exchange(session.refused, {})) {
+      const bool ours = (*context_.imports)[import].peer == peer;
+      if (ours && At(import).phase == Phase::kRefused) ToList(session, import, now);
+    }
+  }
   const bool to_list = Settle(peer, session.to_list, Phase::kToList);
   const bool to_clean = Settle(peer, session.to_clean, Phase::kToClean);
   if (!to_list && session.tokens.empty()) session.list_at = TimePoint::max();
   if (!to_clean) session.clean_at = TimePoint::max();
   if (session.goodbye) {
-    if (!session.hand_ons.empty()) return Op::kTransit;
-    return to_clean || !session.tokens.empty() ? Op::kClean : Op::kGoodbye;
+    if (Due(session, Op::kTransit) <= now) return Op::kTransit;
+    if (to_clean || !session.tokens.empty()) return Op::kClean;
+    return session.hand_ons.empty() ? Op::kGoodbye : Op::kNone;
   }
-  const bool holds = session.held.count > 0;
-  // Past the granted term only a renewal tells whether what was held is held still.
-  if (holds && !session.relisting && session.granted_until <= now) return Op::kRenew;
-  if (holds && session.renew_at <= now) {
-    // A digest is worth comparing only when no answer is missing; but the lease comes first.
-    const bool sure = !session.unsure || (!to_list && !to_clean);
-    if (sure || session.renew_at + session.term / 8 <= now) return Op::kRenew;
+  if (RenewalDue(session) <= now) return Op::kRenew;
+  constexpr Op kTurns[] = {Op::kDirty, Op::kClean, Op::kTransit};
+  const auto last = std::find(std::begin(kTurns), std::end(kTurns), session.turn);
+  const size_t first = last == std::end(kTurns) ? 0 : last - std::begin(kTurns) + 1;
+  for (size_t i = 0; i < std::size(kTurns); ++i) {
+    const Op op = kTurns[(first + i) % std::size(kTurns)];
+    if (Due(session, op) <= now) return op;
   }
-  const bool transit = !session.hand_ons.empty();
-  const bool dirty = session.list_at <= now || session.to_list.size() >= RowsMax(session);
-  const bool clean = session.clean_at <= now || session.to_clean.size() >= RowsMax(session);
-  // What was refused for a full quota lets the others go first: they may be what makes room.
-  if (transit && session.refused != Op::kTransit) return Op::kTransit;
-  if (dirty && session.refused != Op::kDirty) return Op::kDirty;
-  if (clean) return Op::kClean;
-  if (transit) return Op::kTransit;
-  if (dirty) return Op::kDirty;
   // Before the session is forgotten: the next one would be told the same notices again.
   const bool unsaid = session.notices_acknowledged != session.notices_seen;
   return unsaid && session.idle_at <= now ? Op::kRenew : Op::kNone;
@@ -258,31 +311,43 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
 
 TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   if (session.op != Op::kNone) return TimePoint::max();
-  if (session.goodbye || !session.hand_ons.empty()) return session.retry_at;
-  if (session.dead || Idle(session)) return session.idle_at;
-  TimePoint at = std::min(session.list_at, session.clean_at);
-  if (session.held.count > 0) {
-    at = std::min(at, session.renew_at);
-    if (!session.relisting) at = std::min(at, session.granted_until);
+  if (session.dead) return session.idle_at;
+  TimePoint at = TimePoint::min();
+  if (session.goodbye) {
+    const bool waits = session.to_clean.empty() && session.tokens.empty();
+    if (waits && !session.hand_ons.empty()) at = session.hand_on_not_before;
+  } else {
+    at = std::min({RenewalDue(session), Due(session, Op::kTransit), Due(session, Op::kDirty),
+                   Due(session, Op::kClean)});
+    const bool unsaid = session.notices_acknowledged != session.notices_seen;
+    if (unsaid || Idle(session)) at = std::min(at, session.idle_at);
   }
-  if (session.notices_acknowledged != session.notices_seen) at = std::min(at, session.idle_at);
   return std::max(at, session.retry_at);
+}
+
+void LeaseHolder::RememberNotices(PeerIndex peer, const Session& session) {
+  if (session.notices_seen == 0) return;
+  const Peer& owner = context_.imports->GetPeer(peer);
+  if (given_up_.size() >= kGivenUpMax) given_up_.pop_front();
+  given_up_.push_back({owner.owner, owner.incarnation, session.notices_seen});
 }
 
 // Silence says the same, later: a lease that nobody renews lapses.
 void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now) {
-  if (session.op != Op::kNone || session.failures == 0 || session.goodbye) return;
+  if (session.silent_since == TimePoint::max() || session.used > 0) return;
+  if (session.op != Op::kNone || session.goodbye) return;
   const Duration term = std::max(session.term, options_.term_default);
-  if (now < session.failing_since + term + options_.linger || !session.hand_ons.empty()) return;
-  const std::vector<ImportIndex> imports = ImportsOf(peer);
-  if (std::any_of(imports.begin(), imports.end(),
-                  [this](ImportIndex import) { return (*context_.imports)[import].uses > 0; })) {
-    return;
+  if (now < session.silent_since + term + options_.linger) return;
+  RememberNotices(peer, session);
+  for (const ImportIndex import : ImportsOf(peer)) {
+    if (At(import).phase != Phase::kGone) Forget(session, import);
   }
-  for (const ImportIndex import : imports) Forget(session, import);
   session.to_list.clear();
   session.to_clean.clear();
+  session.refused.clear();
   session.tokens.clear();
+  session.relisting = false;
+  session.listen_until = TimePoint::min();
   session.notices_acknowledged = session.notices_seen;
   session.idle_at = now;
 }
@@ -295,7 +360,7 @@ void LeaseHolder::Pump(PeerIndex peer, TimePoint now) {
   if (op != Op::kNone) {
     SendOp(peer, session, op, now);
   } else if (session.op == Op::kNone && Idle(session) && session.idle_at <= now) {
-    Close(peer, now);
+    Close(peer);
     if (!session.open) return;
   }
   const TimePoint at = std::max(NextDeadline(session), now + kPumpInterval);
@@ -313,7 +378,7 @@ void LeaseHolder::Pump(PeerIndex peer, TimePoint now) {
 void LeaseHolder::SendOp(PeerIndex peer, Session& session, Op op, TimePoint now) {
   Request request = MakeRequest(peer, session, op, now);
   const auto nothing = [&] {
-    return (op == Op::kDirty || op == Op::kClean) && session.op_imports.empty() &&
+    return (op == Op::kDirty || op == Op::kClean) && session.op_rows.empty() &&
            session.op_tokens.empty() && !session.op_completes;
   };
   if (nothing() && op == Op::kDirty) {
@@ -323,7 +388,11 @@ void LeaseHolder::SendOp(PeerIndex peer, Session& session, Op op, TimePoint now)
   }
   if (nothing()) return;
   session.op = op;
-  session.refused = Op::kNone;
+  if (op == Op::kRenew) {
+    session.renewed_at = now;
+  } else {
+    session.turn = op;
+  }
   session.call = next_call_++;
   session.sent = now;
   session.idle_at = now + options_.linger;
@@ -347,6 +416,7 @@ Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePo
     case Op::kNone:
       break;
   }
+  DGC_CHECK(Raw(session.acknowledged) != 0);
   return RenewRequest{.client = context_.self,
                       .incarnation = incarnation,
                       .sequence = session.acknowledged,
@@ -359,7 +429,7 @@ Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePo
 void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
                              std::vector<Row>* rows) {
   std::erase_if(session.tokens, [&](const ExtraToken& token) {
-    if (rows->size() >= RowsMax(session)) return false;
+    if (rows->size() >= options_.batch_max) return false;
     const auto import = context_.imports->Find(peer, token.id);
     const Phase phase = import.has_value() ? At(*import).phase : Phase::kGone;
     const bool wanted = phase == Phase::kListing || phase == Phase::kListed;
@@ -380,18 +450,19 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
                        .requested_term = options_.requested_term,
                        .key = KeyFor(peer),
                        .notices_seen = session.notices_seen};
-  while (request.rows.size() < RowsMax(session) && Settle(peer, session.to_list, Phase::kToList)) {
+  while (request.rows.size() < options_.batch_max &&
+         Settle(peer, session.to_list, Phase::kToList)) {
     const ImportIndex import = session.to_list.back();
     session.to_list.pop_back();
     Import& state = At(import);
     state.phase = Phase::kListing;
     request.rows.push_back({(*context_.imports)[import].id, state.transit});
-    session.op_imports.push_back(import);
+    session.op_rows.push_back({import, state.transit});
   }
   TakeTokens(peer, session, /*for_dirty=*/true, &request.rows);
   const bool last = !Settle(peer, session.to_list, Phase::kToList);
   if (last) {
-    session.list_at = session.tokens.empty() ? TimePoint::max() : now + options_.dirty_delay;
+    session.list_at = session.tokens.empty() ? TimePoint::max() : now + kTokenRetry;
   }
   if (session.relisting) {
     if (Raw(session.relist_from) == 0) session.relist_from = session.op_sequence;
@@ -409,14 +480,14 @@ CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session, TimePoint 
                        .incarnation = context_.imports->GetPeer(peer).incarnation,
                        .sequence = session.op_sequence,
                        .key = KeyFor(peer)};
-  while (request.rows.size() < RowsMax(session) &&
+  while (request.rows.size() < options_.batch_max &&
          Settle(peer, session.to_clean, Phase::kToClean)) {
     const ImportIndex import = session.to_clean.back();
     session.to_clean.pop_back();
     Import& state = At(import);
     state.phase = Phase::kCleaning;
     request.rows.push_back({(*context_.imports)[import].id, state.transit});
-    session.op_imports.push_back(import);
+    session.op_rows.push_back({import, state.transit});
   }
   TakeTokens(peer, session, /*for_dirty=*/false, &request.rows);
   if (!Settle(peer, session.to_clean, Phase::kToClean)) session.clean_at = TimePoint::max();
@@ -431,7 +502,7 @@ TransitRequest LeaseHolder::MakeTransit(PeerIndex peer, Session& session) {
                          .requested_term = first.term,
                          .key = KeyFor(peer)};
   std::erase_if(session.hand_ons, [&](const HandOn& hand_on) {
-    if (request.rows.size() >= RowsMax(session) || hand_on.term != first.term) return false;
+    if (request.rows.size() >= options_.batch_max || hand_on.term != first.term) return false;
     request.rows.push_back({(*context_.imports)[hand_on.import].id, hand_on.transit});
     session.op_hand_ons.push_back(hand_on);
     return true;
@@ -444,18 +515,16 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
   if (Raw(peer) >= sessions_.size()) return;
   Session& session = sessions_[Raw(peer)];
   if (!session.open || session.op == Op::kNone || session.call != call) return;
+  const bool was_failing = Failing(session);
   if (!std::holds_alternative<Refusal>(response)) {
-    if (session.failures > 0) {
-      context_.outputs->transitions.push_back(
-          {.kind = Transition::Kind::kPeerRecovered, .peer = peer, .count = session.failures});
-    }
     session.failures = 0;
-    session.rows_max = RowsMax(session) > options_.batch_max / 2 ? 0 : 2 * RowsMax(session);
+    session.silent_since = TimePoint::max();
     session.retry_at = TimePoint::min();
   }
   std::visit([&](const auto& typed) { On(peer, session, typed, now); }, response);
+  NoteFailing(peer, session, was_failing);
   session.op = Op::kNone;
-  session.op_imports.clear();
+  session.op_rows.clear();
   session.op_tokens.clear();
   session.op_completes = false;
   // Taken out first: the last use of an import makes the session look at itself again.
@@ -469,17 +538,27 @@ void LeaseHolder::Granted(Session& session, Duration term) {
   session.granted_until = session.sent + term - term / kDriftShare;
 }
 
+void LeaseHolder::NoteFailing(PeerIndex peer, Session& session, bool was_failing) {
+  if (session.dead || Failing(session) == was_failing) return;
+  context_.outputs->transitions.push_back(
+      {.kind = was_failing ? Transition::Kind::kPeerRecovered : Transition::Kind::kPeerFailing,
+       .peer = peer,
+       .count = session.imports});
+}
+
 void LeaseHolder::PlanRenewal(Session& session) {
   // Between 30 % and 33 % of the term after the request left: early enough to try again several
   // times, and spread out.
   const auto jitter = static_cast<int64_t>(context_.random->Next() % 1024);
-  session.renew_at = session.sent + session.term / 3 - session.term / 30 * jitter / 1024;
+  const Duration term = session.term > Duration::zero() ? session.term : options_.term_default;
+  session.renew_at = session.sent + term / 3 - term / 30 * jitter / 1024;
 }
 
-void LeaseHolder::Listed(Session& session, ImportIndex import) {
+void LeaseHolder::Listed(Session& session, const OpRow& row) {
+  const ImportIndex import = row.import;
   Import& state = At(import);
   // Unless it was dropped and imported again meanwhile: then the token is the new copy's.
-  if (state.phase != Phase::kToList) state.transit = {};
+  if (state.transit == row.transit) state.transit = {};
   if (state.listed) return;
   state.listed = true;
   session.held.Add((*context_.imports)[import].id);
@@ -516,7 +595,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
   Heard(peer, session, response.notices);
   // An answer that came after the granted term may be that of a lease begun anew, which says
   // nothing of what was held before: that is for a renewal to tell.
-  if (session.relisting || session.held.count == 0 || now < session.granted_until) {
+  if (session.held.count == 0 || now < session.granted_until) {
     Granted(session, response.granted_term);
   }
   // Other Dirtys do not put it off: only a renewal compares what both sides hold.
@@ -525,32 +604,52 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
     session.relisting = false;
     session.relist_from = {};
   }
+  bool stale = false;
+  bool refused = false;
   auto failure = response.failures.begin();
-  for (uint32_t i = 0; i < session.op_imports.size(); ++i) {
-    const ImportIndex import = session.op_imports[i];
+  for (uint32_t i = 0; i < session.op_rows.size(); ++i) {
+    const ImportIndex import = session.op_rows[i].import;
     const bool wanted = At(import).phase == Phase::kListing;
     while (failure != response.failures.end() && failure->index < i) ++failure;
     if (failure == response.failures.end() || failure->index != i) {
-      Listed(session, import);
+      Listed(session, session.op_rows[i]);
       if (wanted) At(import).phase = Phase::kListed;
-    } else if (wanted && failure->reason == FailureReason::kStale) {
-      ToList(session, import, now);
-    } else if (wanted) {
+      continue;
+    }
+    stale |= failure->reason == FailureReason::kStale;
+    refused |= failure->reason == FailureReason::kQuota;
+    if (!wanted) continue;
+    if (failure->reason != FailureReason::kStale && failure->reason != FailureReason::kQuota) {
       Lose(session, import, *failure);
+    } else if (session.goodbye) {
+      ToClean(session, import, now);
+    } else if (failure->reason == FailureReason::kStale) {
+      ToList(session, import, now);
+    } else {
+      At(import).phase = Phase::kRefused;
+      Push(session, session.refused, import, Phase::kRefused);
     }
   }
+  // Once is usual: a Clean has overtaken it.
+  session.stales = stale ? session.stales + 1 : 0;
+  if (session.stales > 1) session.list_not_before = now + Backoff(session, session.stales - 1);
+  session.refusals = refused                   ? session.refusals + 1
+                     : session.refused.empty() ? 0
+                                               : session.refusals;
+  if (refused) session.refused_until = now + Backoff(session, session.refusals);
   if (session.to_list.empty() && session.to_clean.empty()) session.unsure = false;
 }
 
 void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoint now) {
   session.acknowledged = session.op_sequence;
-  for (const ImportIndex import : session.op_imports) {
-    Unlisted(session, import);
-    At(import).transit = {};
-    if ((*context_.imports)[import].uses == 0) {
-      Forget(session, import);
+  for (const OpRow& row : session.op_rows) {
+    Unlisted(session, row.import);
+    Import& state = At(row.import);
+    if (state.transit == row.transit) state.transit = {};
+    if ((*context_.imports)[row.import].uses == 0) {
+      Forget(session, row.import);
     } else {
-      ToList(session, import, now);
+      ToList(session, row.import, now);
     }
   }
   if (session.to_list.empty() && session.to_clean.empty()) session.unsure = false;
@@ -558,27 +657,51 @@ void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoin
 
 void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& response,
                      TimePoint now) {
+  if (session.sent >= session.listen_until) session.listen_until = TimePoint::min();
   if (response.result == RenewResult::kUnknownClient) {
+    session.listen_until = TimePoint::min();
     session.notices_acknowledged = session.notices_seen;  // With the client they are forgotten.
     if (session.imports > 0) Relist(peer, session, now);
     return;
   }
   Heard(peer, session, response.notices);
   // While an answer is missing the owner does not compare, and past the granted term that very
-  // Dirty, come late, may have begun a new lease, which holds nothing of the old one.
-  const bool anew = session.unsure && session.granted_until <= now;
+  // Dirty, come late, may have begun a new lease, which holds nothing of the old one; nor would it
+  // hold what a re-listing has said so far.
+  const bool anew = session.granted_until <= now &&
+                    (session.unsure || (session.relisting && Raw(session.relist_from) != 0));
   Granted(session, response.granted_term);
   PlanRenewal(session);
   if ((response.result == RenewResult::kDiffers && !session.relisting) || anew)
     Relist(peer, session, now);
 }
 
-void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint) {
+void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint now) {
+  // The notice that one was not taken up comes with a renewal that leaves after its term.
+  const Duration term = response.granted_term + response.granted_term / 16;
+  session.listen_until = std::max(session.listen_until, session.sent + term);
+  if (session.renew_at == TimePoint::max()) PlanRenewal(session);
+  std::vector<HandOn> refused;
   for (const Failure& failure : response.failures) {
     if (failure.index >= session.op_hand_ons.size()) continue;
-    const ImportIndex import = session.op_hand_ons[failure.index].import;
-    if (At(import).phase == Phase::kListed) Lose(session, import, failure);
+    const HandOn& hand_on = session.op_hand_ons[failure.index];
+    if (failure.reason == FailureReason::kQuota) {
+      refused.push_back(hand_on);
+    } else if (At(hand_on.import).phase == Phase::kListed) {
+      Lose(session, hand_on.import, failure);
+    }
   }
+  if (refused.empty()) {
+    if (session.refused.empty()) session.refusals = 0;
+    return;
+  }
+  ++session.refusals;
+  session.hand_on_not_before = now + Backoff(session, session.refusals);
+  std::erase_if(session.op_hand_ons, [&](const HandOn& hand_on) {
+    return std::any_of(refused.begin(), refused.end(),
+                       [&](const HandOn& other) { return other.transit == hand_on.transit; });
+  });
+  session.hand_ons.insert(session.hand_ons.end(), refused.begin(), refused.end());
 }
 
 void LeaseHolder::On(PeerIndex peer, Session& session, const GoodbyeResponse&, TimePoint now) {
@@ -586,6 +709,9 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const GoodbyeResponse&, T
     if (At(import).phase != Phase::kGone) Forget(session, import);
   }
   session.tokens.clear();
+  session.refused.clear();
+  session.relisting = false;
+  session.listen_until = TimePoint::min();
   session.notices_acknowledged = session.notices_seen;
   session.goodbye = false;
   session.idle_at = now;
@@ -603,24 +729,18 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
   }
   // Whatever the answer: a duplicate may have been carried out all the same.
   if (session.op == Op::kDirty || session.op == Op::kClean) session.unsure = true;
-  if (session.failures++ == 0) {
-    session.failing_since = now;
-    context_.outputs->transitions.push_back(
-        {.kind = Transition::Kind::kPeerFailing, .peer = peer, .count = session.imports});
-  }
-  if (refusal.code != Refusal::Code::kUnknownOutcome) session.refused = session.op;
-  if (refusal.code == Refusal::Code::kResourceExhausted) {
-    // A smaller batch may still fit.
-    const size_t rows =
-        session.op_imports.size() + session.op_tokens.size() + session.op_hand_ons.size();
-    session.rows_max = std::max<uint32_t>(static_cast<uint32_t>(rows / 2), 1);
-  }
-  session.retry_at = now + Backoff(session);
+  ++session.failures;
+  // A refusal is an answer too.
+  session.silent_since = refusal.code == Refusal::Code::kUnknownOutcome
+                             ? std::min(session.silent_since, now)
+                             : TimePoint::max();
+  session.retry_at = now + Backoff(session, session.failures);
   Requeue(session, now);
 }
 
 void LeaseHolder::Requeue(Session& session, TimePoint now) {
-  for (const ImportIndex import : session.op_imports) {
+  for (const OpRow& row : session.op_rows) {
+    const ImportIndex import = row.import;
     const bool used = (*context_.imports)[import].uses > 0;
     if (At(import).phase == Phase::kListing) {
       if (session.goodbye) {
@@ -657,7 +777,7 @@ void LeaseHolder::Relist(PeerIndex peer, Session& session, TimePoint now) {
       {.kind = Transition::Kind::kRelisting, .peer = peer, .count = session.imports});
   session.relisting = true;
   session.relist_from = {};
-  session.renew_at = TimePoint::max();  // The Dirty renews.
+  PlanRenewal(session);  // The Dirtys renew too, unless they fail.
   for (const ImportIndex import : ImportsOf(peer)) {
     Unlisted(session, import);
     if (At(import).phase == Phase::kListed) ToList(session, import, now);
@@ -684,18 +804,21 @@ void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, T
   }
   session.to_list.clear();
   session.to_clean.clear();
+  session.refused.clear();
   session.tokens.clear();
+  session.relisting = false;
+  session.listen_until = TimePoint::min();
   session.notices_acknowledged = session.notices_seen;
   for (HandOn& hand_on : std::exchange(session.hand_ons, {})) {
     session.op_hand_ons.push_back(hand_on);  // Released by Answered().
   }
 }
 
-Duration LeaseHolder::Backoff(const Session& session) {
+Duration LeaseHolder::Backoff(const Session& session, uint32_t failures) {
   Duration cap = options_.backoff_max;
   if (session.term > Duration::zero()) cap = std::min(cap, session.term / 4);
   Duration delay = options_.backoff_min;
-  for (uint32_t i = 1; i < session.failures && delay < cap; ++i) delay *= 2;
+  for (uint32_t i = 1; i < failures && delay < cap; ++i) delay *= 2;
   delay = std::min(delay, cap);
   const auto jitter = static_cast<int64_t>(context_.random->Next() % 1024);
   return delay / 2 + delay / 2 * jitter / 1024;
@@ -720,8 +843,8 @@ std::optional<TimePoint> LeaseHolder::wake_at() const { return deadlines_.next()
 void LeaseHolder::AddSizes(Strategy::Sizes* sizes) const {
   sizes->held = held_;
   for (const Session& session : sessions_) {
-    sizes->pending += session.to_list.size() + session.to_clean.size() + session.tokens.size() +
-                      session.hand_ons.size();
+    sizes->pending += session.to_list.size() + session.to_clean.size() + session.refused.size() +
+                      session.tokens.size() + session.hand_ons.size();
   }
 }
 

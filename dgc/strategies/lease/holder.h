@@ -8,12 +8,16 @@
 //
 // The life of an import (after Moreau, Dickman, Jones 2005):
 //
-//     kToList --Dirty sent--> kListing --answered--> kListed
-//        |                        | dropped               | dropped
-//        +------> kToClean <------+-----------------------+
+//     kToList --Dirty sent--> kListing --answered--> kListed, or kRefused (a quota is full) and
+//        |                        |                    |      after a while kToList again
+//        |                        | dropped            | dropped
+//        +------> kToClean <------+--------------------+
 //                  |    ^ outcome unknown
 //                  +--Clean sent--> kCleaning --answered--> gone, or kToList if it was imported
-//                  again
+//                                                           again
+//
+// A renewal goes first when it is due; Transit, Dirty and Clean take turns, so that none waits for
+// ever however busy the others are.
 //
 // A session never gives up while something is held; retries back off with jitter, up to a cap.
 //
@@ -24,6 +28,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -54,7 +59,7 @@ class LeaseHolder {
   void AddSizes(Strategy::Sizes* sizes) const;
 
  private:
-  enum class Phase : uint8_t { kGone, kToList, kListing, kListed, kToClean, kCleaning };
+  enum class Phase : uint8_t { kGone, kToList, kListing, kListed, kRefused, kToClean, kCleaning };
   // Per import, in step with the import table.
   struct Import {
     TransitToken transit{};  // received with it and not yet named to the owner
@@ -64,6 +69,11 @@ class LeaseHolder {
   // A further token that came with a reference already held.
   struct ExtraToken {
     ObjectId id;
+    TransitToken transit;
+  };
+  // What a row of a request was about.
+  struct OpRow {
+    ImportIndex import;
     TransitToken transit;
   };
   // A hand-on to be declared; counts as a use of the import until the owner has answered.
@@ -78,23 +88,24 @@ class LeaseHolder {
     // What is to be said.
     std::vector<ImportIndex> to_list;
     std::vector<ImportIndex> to_clean;
-    std::vector<ExtraToken> tokens;
+    std::vector<ImportIndex> refused;  // to be listed later
+    std::deque<ExtraToken> tokens;
     std::vector<HandOn> hand_ons;
     // The request in flight, and what it was about.
     Op op = Op::kNone;
     uint64_t call = 0;
     TimePoint sent{};
     SequenceNumber op_sequence{};
-    std::vector<ImportIndex> op_imports;
+    std::vector<OpRow> op_rows;
     std::vector<ExtraToken> op_tokens;
     std::vector<HandOn> op_hand_ons;
     bool op_completes = false;  // it ends a re-listing
-    Op refused = Op::kNone;     // the last one, for a full quota
-    uint32_t rows_max = 0;      // per request, after such a refusal; 0 is batch_max
+    Op turn = Op::kNone;        // whichever of Transit, Dirty and Clean was sent last
     // What the owner has acknowledged.
     SequenceNumber acknowledged{};
     Digest held;
     uint64_t imports = 0;  // of this session, in any phase
+    uint64_t used = 0;     // of those and of the lost ones: in use
     // An answer is missing, so `held` may be wrong until the retry is answered.
     bool unsure = false;
     // A complete re-listing is under way; the number of its first request, once sent.
@@ -109,14 +120,22 @@ class LeaseHolder {
     uint64_t notices_seen = 0;
     uint64_t notices_acknowledged = 0;  // named to the owner by a request that it has answered
     TimePoint renew_at = TimePoint::max();
+    TimePoint renewed_at = TimePoint::min();  // when the last renewal left
+    // Until when a hand-on may turn out not to be taken up; min(): none that was not heard of.
+    TimePoint listen_until = TimePoint::min();
     TimePoint list_at = TimePoint::max();   // when what is in to_list and tokens is to be sent
     TimePoint clean_at = TimePoint::max();  // when what is in to_clean is to be sent
+    TimePoint list_not_before = TimePoint::min();
     TimePoint clean_not_before = TimePoint::min();
-    TimePoint idle_at = TimePoint::max();    // when to close it if nothing is held
-    TimePoint retry_at = TimePoint::min();   // not before this
-    uint32_t failures = 0;                   // in a row
-    TimePoint failing_since{};               // if failures > 0
-    TimePoint queued_at = TimePoint::max();  // earliest deadline of it in deadlines_
+    TimePoint refused_until = TimePoint::max();  // when what is in `refused` is tried again
+    TimePoint hand_on_not_before = TimePoint::min();
+    TimePoint idle_at = TimePoint::max();       // when to close it if nothing is held
+    TimePoint retry_at = TimePoint::min();      // nothing at all before this
+    uint32_t failures = 0;                      // in a row, of requests as a whole
+    uint32_t refusals = 0;                      // in a row, of rows, for a full quota
+    uint32_t stales = 0;                        // in a row, answers that called rows stale
+    TimePoint silent_since = TimePoint::max();  // since when there is no answer at all
+    TimePoint queued_at = TimePoint::max();     // earliest deadline of it in deadlines_
   };
 
   Session& SessionOf(PeerIndex peer, TimePoint now);
@@ -129,13 +148,16 @@ class LeaseHolder {
   void Pump(PeerIndex peer, TimePoint now);
   Op NextOp(PeerIndex peer, Session& session, TimePoint now);
   TimePoint NextDeadline(const Session& session) const;
+  // When a renewal is due; max(): not at all.
+  TimePoint RenewalDue(const Session& session) const;
+  // When a Transit, Dirty or Clean is due.
+  TimePoint Due(const Session& session, Op op) const;
   void SendOp(PeerIndex peer, Session& session, Op op, TimePoint now);
   Request MakeRequest(PeerIndex peer, Session& session, Op op, TimePoint now);
   DirtyRequest MakeDirty(PeerIndex peer, Session& session, TimePoint now);
   CleanRequest MakeClean(PeerIndex peer, Session& session, TimePoint now);
   TransitRequest MakeTransit(PeerIndex peer, Session& session);
   void TakeTokens(PeerIndex peer, Session& session, bool for_dirty, std::vector<Row>* rows);
-  uint32_t RowsMax(const Session& session) const;
   // Drops outdated entries from the back; returns whether anything is left.
   bool Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase phase) const;
   void Push(Session& session, std::vector<ImportIndex>& list, ImportIndex import, Phase phase);
@@ -147,12 +169,17 @@ class LeaseHolder {
   void On(PeerIndex peer, Session& session, const GoodbyeResponse& response, TimePoint now);
   void On(PeerIndex peer, Session& session, const Refusal& refusal, TimePoint now);
   void Requeue(Session& session, TimePoint now);
+  // Tells the log when requests, or rows, begin to fail and when none does any more.
+  void NoteFailing(PeerIndex peer, Session& session, bool was_failing);
+  static bool Failing(const Session& session) {
+    return session.failures > 0 || session.refusals > 0;
+  }
   void Granted(Session& session, Duration term);
   void PlanRenewal(Session& session);
   void Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices);
   ClientKey KeyFor(PeerIndex peer) const;
   void Relist(PeerIndex peer, Session& session, TimePoint now);
-  void Listed(Session& session, ImportIndex import);
+  void Listed(Session& session, const OpRow& row);
   void Unlisted(Session& session, ImportIndex import);
   void Lose(Session& session, ImportIndex import, const Failure& failure);
   // The imports of one peer.  O(imports of this process): for rare events.
@@ -164,8 +191,10 @@ class LeaseHolder {
   bool Idle(const Session& session) const;
   // Ends a session that has long heard nothing and in which nothing is used any more.
   void GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now);
-  void Close(PeerIndex peer, TimePoint now);
-  Duration Backoff(const Session& session);
+  // Owners may remember what a session that is ended without a word had heard.
+  void RememberNotices(PeerIndex peer, const Session& session);
+  void Close(PeerIndex peer);
+  Duration Backoff(const Session& session, uint32_t failures);
   Duration Timeout(const Session& session) const;
 
   const LeaseOptions options_;
@@ -180,6 +209,13 @@ class LeaseHolder {
     friend auto operator<=>(const Deadline&, const Deadline&) = default;
   };
   DeadlineQueue<Deadline> deadlines_;
+  // Of runs of owners that were given up: Session::notices_seen.  Oldest first.
+  struct GivenUp {
+    std::string owner;
+    Incarnation incarnation;
+    uint64_t notices_seen;
+  };
+  std::deque<GivenUp> given_up_;
   uint64_t next_sequence_ = 1;
   uint64_t next_call_ = 1;
   uint64_t held_ = 0;

@@ -1,5 +1,6 @@
 #include "dgc/strategies/lease/lease.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 

@@ -55,6 +55,11 @@ Refusal LeaseOwner::TooManyClients() const {
                 absl::StrCat("this owner keeps ", options_.clients_max, " clients at most"));
 }
 
+uint32_t LeaseOwner::NewSerial() {
+  if (next_serial_ == 0) next_serial_ = 1;  // 0 is nobody.
+  return next_serial_++;
+}
+
 LeaseOwner::Client* LeaseOwner::FindClient(const ClientId& id) {
   const auto it = client_by_id_.find(id);
   return it == client_by_id_.end() ? nullptr : &clients_[it->second];
@@ -68,14 +73,14 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const Client
   Client& client = clients_[slot];
   client.id = id;
   client.key = key;
-  client.serial = next_serial_++;
-  client.listings = PairTable(client.serial);
-  if (next_serial_ == 0) next_serial_ = 1;  // 0 is nobody.
+  client.serial = NewSerial();
+  client.account = client.serial;
+  client.listings = PairTable(context_.random->Next());
   client.deadline = clock_.lease_now() + term;
   client.term = term;
   if (const auto it = departed_.find(id); it != departed_.end()) {
     client.watermark = it->second.watermark;
-    client.latest = it->second.watermark;
+    client.account = it->second.account;
     departed_.erase(it);
   }
   client_by_id_.emplace(id, slot);
@@ -100,8 +105,7 @@ void LeaseOwner::Extend(Client& client, Duration term) {
   }
 }
 
-void LeaseOwner::RememberDeparted(const ClientId& id, const ClientKey& key,
-                                  SequenceNumber watermark) {
+void LeaseOwner::RememberDeparted(const ClientId& id, const Departed& departed) {
   if (options_.departed_max == 0) return;
   while (departed_order_.size() >= options_.departed_max) {
     const auto oldest = departed_.find(departed_order_.front().first);
@@ -112,16 +116,20 @@ void LeaseOwner::RememberDeparted(const ClientId& id, const ClientKey& key,
     departed_order_.pop_front();
   }
   const TimePoint forget = clock_.lease_now() + options_.departed_term;
-  departed_[id] = {key, watermark, forget};
+  departed_[id] = departed;
+  departed_[id].forget = forget;
   departed_order_.emplace_back(id, forget);
 }
 
-void LeaseOwner::ForgetOld() {
-  while (!named_order_.empty() && named_order_.front().second <= clock_.lease_now()) {
+void LeaseOwner::ForgetOld(size_t& limit) {
+  for (; limit > 0 && !named_order_.empty() && named_order_.front().second <= clock_.lease_now();
+       --limit) {
     named_.erase(named_order_.front().first);
     named_order_.pop_front();
   }
-  while (!departed_order_.empty() && departed_order_.front().second <= clock_.lease_now()) {
+  for (; limit > 0 && !departed_order_.empty() &&
+         departed_order_.front().second <= clock_.lease_now();
+       --limit) {
     const auto it = departed_.find(departed_order_.front().first);
     // It may have come back, and left again later.
     if (it != departed_.end() && it->second.forget <= clock_.lease_now()) departed_.erase(it);
@@ -131,7 +139,7 @@ void LeaseOwner::ForgetOld() {
 
 void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
   Client& client = clients_[slot];
-  RememberDeparted(client.id, client.key, std::max(client.watermark, client.latest));
+  RememberDeparted(client.id, {client.key, client.account, client.watermark});
   if (client.limbo) --in_limbo_;
   listings_ -= client.listings.size();
   context_.counters->listings_removed += client.listings.size();
@@ -159,18 +167,19 @@ LeaseOwner::LeaseKey LeaseOwner::KeyOf(const ClientId& id) const {
   return {it->second, clients_[it->second].serial};
 }
 
-absl::Status LeaseOwner::MayOpen(LeaseKey client, size_t count) const {
-  if (transits_.size() + count > options_.transits_max) {
+absl::Status LeaseOwner::MayOpen(uint32_t account) const {
+  if (transits_.size() >= options_.transits_max) {
     return absl::ResourceExhaustedError(absl::StrCat(
         options_.transits_max, " references are in transit from this process, its maximum"));
   }
-  if (client.serial == 0) {
-    if (unregistered_transits_ + count > options_.transits_unregistered_max) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(options_.transits_unregistered_max,
-                       " references are in transit to callers without a lease, the maximum"));
-    }
-  } else if (clients_[client.slot].transits + count > options_.transits_per_client_max) {
+  const auto it = accounts_.find(account);
+  const uint64_t open = it == accounts_.end() ? 0 : it->second;
+  if (account == 0 && open >= options_.transits_unregistered_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(options_.transits_unregistered_max,
+                     " references are in transit to callers without a lease, the maximum"));
+  }
+  if (account != 0 && open >= options_.transits_per_client_max) {
     return absl::ResourceExhaustedError(absl::StrCat("one client may have ",
                                                      options_.transits_per_client_max,
                                                      " references in transit from this process"));
@@ -182,27 +191,34 @@ absl::StatusOr<TransitToken> LeaseOwner::Shared(ObjectIndex object, const Client
                                                 Duration term, TimePoint now) {
   clock_.Advance(now);
   const LeaseKey client = KeyOf(receiver);
-  if (absl::Status status = MayOpen(client, 1); !status.ok()) return status;
+  if (absl::Status status = MayOpen(AccountOf(client)); !status.ok()) return status;
   if (term == Duration::zero()) term = options_.transit_term;
   // Unguessable: who holds one copy must not be able to name another's token.
   const uint64_t token = context_.random->Next() & ~kHolderTokenBit;
   if (token == 0) return absl::ResourceExhaustedError("no token; try again");
-  Open(object, token, std::min(term, options_.term_max), client);
+  Open(object, token, term, client);
   return TransitToken{token};
 }
 
 void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKey client) {
   const TransitKey key{token, Raw(object)};
   const TimePoint deadline = clock_.lease_now() + term;
-  const auto [it, added] = transits_.try_emplace(key, TransitLease{deadline, client});
+  const auto [it, added] =
+      transits_.try_emplace(key, TransitLease{deadline, client, AccountOf(client)});
   if (!added) {
     it->second.deadline = std::max(it->second.deadline, deadline);
     return;
   }
   context_.objects->Hold(object);
-  transit_deadlines_.Add(deadline, key);
+  Queue(key, it->second, deadline);
   ++context_.counters->transits_opened;
-  ++(client.serial == 0 ? unregistered_transits_ : clients_[client.slot].transits);
+  ++accounts_[it->second.account];
+}
+
+void LeaseOwner::Queue(const TransitKey& key, TransitLease& lease, TimePoint at) {
+  lease.queued = next_queued_++;
+  if (next_queued_ == 0) next_queued_ = 1;
+  transit_deadlines_.Add(at, {key.token, key.object, lease.queued});
 }
 
 void LeaseOwner::RememberNamed(const TransitKey& key) {
@@ -214,13 +230,9 @@ void LeaseOwner::RememberNamed(const TransitKey& key) {
   named_order_.emplace_back(key, clock_.lease_now() + options_.transit_term);
 }
 
-// The client may have left since; its successor in the slot is not charged.
-void LeaseOwner::Discount(LeaseKey client) {
-  if (client.serial == 0) {
-    --unregistered_transits_;
-  } else if (clients_[client.slot].serial == client.serial) {
-    --clients_[client.slot].transits;
-  }
+void LeaseOwner::Discount(uint32_t account) {
+  const auto it = accounts_.find(account);
+  if (--it->second == 0) accounts_.erase(it);
 }
 
 void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
@@ -229,7 +241,7 @@ void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
   if ((key.token & kHolderTokenBit) != 0) RememberNamed(key);
   const auto it = transits_.find(key);
   if (it == transits_.end()) return;
-  Discount(it->second.client);
+  Discount(it->second.account);
   transits_.erase(it);
   ++context_.counters->transits_consumed;
   context_.objects->Unhold(object, ReclaimReason::kClean);
@@ -242,11 +254,17 @@ void LeaseOwner::CompactTransits() {
   for (Ended* ended : {&undecided_, &deferred_}) {
     std::vector<TransitKey>& keys = ended->transits;
     if (keys.size() < kCompactMin || keys.size() < 2 * transits_.size()) continue;
-    std::erase_if(keys, [this](const TransitKey& key) { return !transits_.contains(key); });
+    std::erase_if(keys, [this](const TransitKey& key) {
+      const auto it = transits_.find(key);
+      return it == transits_.end() || it->second.queued != 0;
+    });
   }
   if (transit_deadlines_.size() < kCompactMin || transit_deadlines_.size() < 2 * transits_.size())
     return;
-  transit_deadlines_.Compact([this](const TransitKey& key) { return !transits_.contains(key); });
+  transit_deadlines_.Compact([this](const TransitDeadline& entry) {
+    const auto it = transits_.find(entry.key());
+    return it == transits_.end() || it->second.queued != entry.number;
+  });
 }
 
 void LeaseOwner::Returned(ObjectIndex object, TransitToken transit, TimePoint now) {
@@ -273,33 +291,6 @@ Response LeaseOwner::Received(const Request& request, TimePoint now) {
         return On(typed, now);
       },
       request);
-}
-
-std::optional<Refusal> LeaseOwner::OverQuota(const DirtyRequest& request) {
-  Client* client = FindClient(request.client);
-  const uint64_t listed = client == nullptr ? 0 : client->listings.size();
-  // The cheap answer first: most requests are far from any bound.
-  uint64_t added = request.rows.size();
-  if (listed + added > options_.listings_per_client_max ||
-      listings_ + reaping_listings_ + added > options_.listings_max) {
-    absl::flat_hash_map<ObjectId, bool> fresh;
-    for (const Row& row : request.rows) {
-      const auto object = context_.objects->Find(row.id);
-      if (!object.has_value()) continue;
-      if (client == nullptr || client->listings.Find(*object) == nullptr) fresh[row.id] = true;
-    }
-    added = fresh.size();
-  }
-  if (added > 0 && listed + added > options_.listings_per_client_max) {
-    return Refuse(
-        Refusal::Code::kResourceExhausted,
-        absl::StrCat("one client may list ", options_.listings_per_client_max, " objects here"));
-  }
-  if (added > 0 && listings_ + reaping_listings_ + added > options_.listings_max) {
-    return Refuse(Refusal::Code::kResourceExhausted,
-                  absl::StrCat("this owner keeps ", options_.listings_max, " listings at most"));
-  }
-  return std::nullopt;
 }
 
 // Batches are bound by cache misses; this overlaps them: each row is looked at three times, kAhead
@@ -330,10 +321,15 @@ std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIn
   PairTable::Entry* const listed = client.listings.Find(*object);
   if (listed == nullptr) {
     if (sequence <= client.watermark) {
-      // A Clean that names this pair may have overtaken it.  The transit lease is not touched: a
-      // copy that is still wanted depends on it.
+      // A Clean or a complete re-listing may have overtaken it.  The transit lease is not touched:
+      // a copy that is still wanted depends on it.
       ++context_.counters->late_calls;
       return Failure{.reason = FailureReason::kStale};
+    }
+    if (client.listings.size() >= options_.listings_per_client_max ||
+        listings_ + reaping_listings_ >= options_.listings_max) {
+      ++context_.counters->rows_refused;
+      return Failure{.reason = FailureReason::kQuota};
     }
     client.listings.Insert(*object, sequence);
     client.held.Add(row.id);
@@ -349,16 +345,36 @@ std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIn
   return std::nullopt;
 }
 
+// First, so that what goes makes room for what comes; what is listed already is numbered anew
+// before.
+void LeaseOwner::Complete(Client& client, const DirtyRequest& request) {
+  ForEachRow(client, request.rows, [&](size_t i, ObjectIndex hint) {
+    const auto object = context_.objects->FindRecord(request.rows[i].id, hint);
+    if (!object.has_value()) return;
+    if (PairTable::Entry* const listed = client.listings.Find(*object); listed != nullptr) {
+      listed->set_sequence(request.sequence);
+    }
+  });
+  client.listings.EraseIf([&](ObjectIndex object, SequenceNumber sequence) {
+    if (sequence >= request.complete_from) return false;
+    client.held.Remove(context_.objects->Get(object).id);
+    context_.objects->Unhold(object, ReclaimReason::kClean);
+    --listings_;
+    ++context_.counters->listings_removed;
+    return true;
+  });
+}
+
 Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
-  if (std::optional<Refusal> refusal = OverQuota(request); refusal.has_value()) {
-    return *std::move(refusal);
-  }
   DirtyResponse response;
   response.granted_term = Grant(request.requested_term);
   Client* client = FindOrAddClient(request.client, request.key, response.granted_term);
   if (client == nullptr) return TooManyClients();
   Extend(*client, response.granted_term);
   ++context_.counters->leases_renewed;
+  if (Raw(request.complete_from) != 0 && request.sequence > client->watermark) {
+    Complete(*client, request);
+  }
   ForEachRow(*client, request.rows, [&](size_t i, ObjectIndex hint) {
     auto failure = List(*client, request.rows[i], hint, request.sequence, now);
     if (failure.has_value()) {
@@ -366,18 +382,7 @@ Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
       response.failures.push_back(*failure);
     }
   });
-  if (Raw(request.complete_from) != 0 && request.sequence > client->latest) {
-    client->listings.EraseIf([&](ObjectIndex object, SequenceNumber sequence) {
-      if (sequence >= request.complete_from) return false;
-      client->held.Remove(context_.objects->Get(object).id);
-      context_.objects->Unhold(object, ReclaimReason::kClean);
-      --listings_;
-      ++context_.counters->listings_removed;
-      return true;
-    });
-    client->watermark = std::max(client->watermark, SequenceNumber{Raw(request.complete_from) - 1});
-  }
-  client->latest = std::max(client->latest, request.sequence);
+  client->watermark = std::max(client->watermark, request.sequence);
   response.notices = Notices(*client, request.notices_seen);
   return response;
 }
@@ -413,7 +418,6 @@ Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
     Unlist(*client, request.rows[i], hint, request.sequence);
   });
   client->watermark = std::max(client->watermark, request.sequence);
-  client->latest = std::max(client->latest, request.sequence);
   return CleanResponse{};
 }
 
@@ -424,7 +428,7 @@ Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
   response.granted_term = Grant(request.requested_term);
   Extend(*client, response.granted_term);
   ++context_.counters->leases_renewed;
-  if (request.sequence >= client->latest && request.held != client->held) {
+  if (request.sequence >= client->watermark && request.held != client->held) {
     response.result = RenewResult::kDiffers;
     ++context_.counters->digest_differences;
   }
@@ -433,32 +437,37 @@ Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
 }
 
 Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
-  const LeaseKey client = KeyOf(request.client);
-  if (const absl::Status status = MayOpen(client, request.rows.size()); !status.ok()) {
-    return Refuse(Refusal::Code::kResourceExhausted, std::string(status.message()));
-  }
   for (const Row& row : request.rows) {
     if ((Raw(row.transit) & kHolderTokenBit) == 0) {
       return Refuse(Refusal::Code::kInvalidArgument,
                     "a transit token chosen by a holder has its highest bit set");
     }
   }
+  // Whoever declares something gets a record: it is charged, and told.
+  const Duration term = Grant(Duration::zero());
+  if (FindOrAddClient(request.client, request.key, term) == nullptr) return TooManyClients();
+  const LeaseKey client = KeyOf(request.client);
   TransitResponse response;
   response.granted_term = std::clamp(
       request.requested_term == Duration::zero() ? options_.transit_term : request.requested_term,
-      options_.term_min, options_.term_max);
+      options_.term_min, kTermMax);
   for (size_t i = 0; i < request.rows.size(); ++i) {
     const Row& row = request.rows[i];
     const auto object = context_.objects->Find(row.id);
-    if (object.has_value()) {
-      if (!named_.contains({Raw(row.transit), Raw(*object)})) {
+    std::optional<Failure> failure;
+    if (!object.has_value()) {
+      failure = context_.objects->WhyAbsent(row.id, now);
+    } else if (!named_.contains({Raw(row.transit), Raw(*object)})) {
+      if (MayOpen(AccountOf(client)).ok()) {
         Open(*object, Raw(row.transit), response.granted_term, client);
+      } else {
+        ++context_.counters->rows_refused;
+        failure = Failure{.reason = FailureReason::kQuota};
       }
-    } else {
-      Failure failure = context_.objects->WhyAbsent(row.id, now);
-      failure.index = static_cast<uint32_t>(i);
-      response.failures.push_back(failure);
     }
+    if (!failure.has_value()) continue;
+    failure->index = static_cast<uint32_t>(i);
+    response.failures.push_back(*failure);
   }
   return response;
 }
@@ -471,16 +480,16 @@ Response LeaseOwner::On(const GoodbyeRequest& request, TimePoint) {
     if (departed != departed_.end()) {
       departed->second.watermark = std::max(departed->second.watermark, request.sequence);
     } else {
-      RememberDeparted(request.client, request.key, request.sequence);
+      RememberDeparted(request.client, {request.key, NewSerial(), request.sequence});
     }
     return GoodbyeResponse{};
   }
   Client& client = clients_[it->second];
-  if (request.sequence <= client.latest) {
+  if (request.sequence <= client.watermark) {
     ++context_.counters->late_calls;
     return GoodbyeResponse{};
   }
-  client.latest = request.sequence;
+  client.watermark = request.sequence;
   context_.outputs->transitions.push_back(
       {.kind = Transition::Kind::kGoodbye, .client = client.id, .count = client.listings.size()});
   RemoveClient(it->second, ReclaimReason::kClean);

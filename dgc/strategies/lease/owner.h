@@ -6,10 +6,10 @@
 // same as one with ten.
 //
 // Two cases carry the design:
-//   * late calls: a Clean raises the client's watermark to its number.  A Dirty for an unlisted
-//     pair numbered at or below it is stale.  So no tombstone per object exists, and none can be
-//     forgotten too early; clients that have gone are remembered for a while (`departed`), with
-//     their watermark;
+//   * late calls: every request applied raises the client's watermark to its number.  A Dirty for
+//     an unlisted pair numbered at or below it is stale: what was overtaken adds nothing.  So no
+//     tombstone per object exists, and none can be forgotten too early; clients that have gone are
+//     remembered for a while (`departed`), with their watermark;
 //   * a reference in a reply races with the receiver's own Clean of the same object.  It is
 //     therefore no listing yet but a transit lease with a token of its own, which only somebody
 //     who received that very copy can name.
@@ -61,16 +61,15 @@ class LeaseOwner {
  private:
   struct Client {
     ClientId id;
-    TimePoint deadline{};  // lease time
-    SequenceNumber watermark{};
-    SequenceNumber latest{};
+    TimePoint deadline{};        // lease time
+    SequenceNumber watermark{};  // the greatest number applied
     Digest held;
     PairTable listings;
     Duration term{};
-    uint64_t transits = 0;
     ClientKey key;
     std::vector<Notice> notices;  // at most kNoticesMax, oldest first
     uint32_t serial = 0;
+    uint32_t account = 0;
     bool limbo = false;
   };
   // Positions of clients are reused; the serial tells an old deadline from a new one.
@@ -88,13 +87,25 @@ class LeaseOwner {
       return H::combine(std::move(state), key.token, key.object);
     }
   };
+  // An entry of transit_deadlines_.
+  struct TransitDeadline {
+    uint64_t token;
+    uint32_t object;
+    uint32_t number;
+    TransitKey key() const { return {token, object}; }
+    friend auto operator<=>(const TransitDeadline&, const TransitDeadline&) = default;
+  };
   struct TransitLease {
     TimePoint deadline{};  // lease time
-    // Whom it counts against; serial 0: nobody that has a lease here.
-    LeaseKey client{};
+    LeaseKey client{};     // who declared it, or is to receive it; serial 0: not known
+    uint32_t account = 0;  // whom it counts against
+    // Of its entry in transit_deadlines_; others with its key are of earlier leases of that token.
+    // 0: it has none, being put off.
+    uint32_t queued = 0;
   };
   struct Departed {
     ClientKey key;
+    uint32_t account = 0;
     SequenceNumber watermark{};
     TimePoint forget{};  // lease time
   };
@@ -116,6 +127,7 @@ class LeaseOwner {
   Response On(const TransitRequest& request, TimePoint now);
   Response On(const GoodbyeRequest& request, TimePoint now);
 
+  uint32_t NewSerial();
   Client* FindClient(const ClientId& id);
   // Null: clients_max.
   Client* FindOrAddClient(const ClientId& id, const ClientKey& key, Duration term);
@@ -124,13 +136,13 @@ class LeaseOwner {
   Refusal TooManyClients() const;
   // Ends the lease: its listings are queued to be taken apart, its watermark remembered.
   void RemoveClient(uint32_t slot, ReclaimReason why);
-  void RememberDeparted(const ClientId& id, const ClientKey& key, SequenceNumber watermark);
+  void RememberDeparted(const ClientId& id, const Departed& departed);
   void Tell(Client& client, const ObjectId& id, TransitToken transit);
   static std::vector<Notice> Notices(Client& client, uint64_t seen);
   void Extend(Client& client, Duration term);
   Duration Grant(Duration requested) const;
-  // Whether the rows of `request` fit the bounds on listings.
-  std::optional<Refusal> OverQuota(const DirtyRequest& request);
+  // What a complete re-listing does beside listing its rows: whatever it does not number anew goes.
+  void Complete(Client& client, const DirtyRequest& request);
   // Calls each(i, hint) for the rows in order; hint says where ObjectTable will find the row's
   // object.
   template <typename Each>
@@ -139,11 +151,15 @@ class LeaseOwner {
                               SequenceNumber sequence, TimePoint now);
   void Unlist(Client& client, const Row& row, ObjectIndex hint, SequenceNumber sequence);
   void Consume(ObjectIndex object, TransitToken token);
-  // Whether `client` (serial 0: unregistered) may open `count` more transit leases.
-  absl::Status MayOpen(LeaseKey client, size_t count) const;
+  // Whether one more transit lease may be opened on that account.
+  absl::Status MayOpen(uint32_t account) const;
   LeaseKey KeyOf(const ClientId& id) const;
+  uint32_t AccountOf(LeaseKey client) const {
+    return client.serial == 0 ? 0 : clients_[client.slot].account;
+  }
   void Open(ObjectIndex object, uint64_t token, Duration term, LeaseKey client);
-  void Discount(LeaseKey client);
+  void Queue(const TransitKey& key, TransitLease& lease, TimePoint at);
+  void Discount(uint32_t account);
   void RememberNamed(const TransitKey& key);
   // The least term that keeps renewals within their budget.
   Duration TermFloor() const;
@@ -156,14 +172,18 @@ class LeaseOwner {
   void ReleaseDeferred();
   // Looks at them again from then on.
   void DecideAgain(Ended& ended, TimePoint at);
+  void DecideAgain(const TransitKey& key, TimePoint at);
   // Whether everything that had come in by this end of a lease has been handled, or waited for long
   // enough.  If not, finds out.
   bool HeardUntil(TimePoint deadline);
   // Decided at the latest `self_call_timeout` after `deadline`.
   void CallSelf(TimePoint deadline);
+  // Until the call to itself is answered, or the next may leave.
+  void PutOff(const LeaseKey& key);
+  void PutOff(const TransitKey& key);
   void ExpireLeases(size_t& limit);
   void ExpireTransits(size_t& limit);
-  void ForgetOld();
+  void ForgetOld(size_t& limit);
   void CompactTransits();
 
   const LeaseOptions options_;
@@ -180,11 +200,14 @@ class LeaseOwner {
   uint64_t listings_ = 0;
   uint64_t in_limbo_ = 0;
 
-  // Two views of one set of transit leases: lease time at which each ends.  A deadline that was
+  // Two views of one set of transit leases: what ends when (lease time).  The entry of one that was
   // consumed stays queued until it comes up or is compacted away.
   absl::flat_hash_map<TransitKey, TransitLease> transits_;
-  uint64_t unregistered_transits_ = 0;
-  DeadlineQueue<TransitKey> transit_deadlines_;
+  DeadlineQueue<TransitDeadline> transit_deadlines_;
+  uint32_t next_queued_ = 1;
+  // How many of them are open per account: of strangers (0), of each client that has any.  A client
+  // that leaves and comes back while it is remembered finds its account again.
+  absl::flat_hash_map<uint32_t, uint64_t> accounts_;
   uint64_t notices_made_ = 0;
 
   // Tokens of hand-ons that their receivers have named: a declaration that comes later is void.
@@ -210,7 +233,7 @@ class LeaseOwner {
   // answered.
   TimePoint heard_ = TimePoint::min();
   bool calling_self_ = false;
-  TimePoint self_called_at_{};
+  TimePoint self_called_at_ = TimePoint::min();
   Ended undecided_;
 
   std::deque<Reaping> reaping_;

@@ -12,7 +12,8 @@ namespace {
 // The most deadlines decided in one Tick: each is O(1).
 constexpr size_t kDeadlinesPerTick = 1024;
 
-// How long after a call to itself that failed the next one leaves.
+// How far apart calls to itself leave at least, and how long after one that failed the next does.
+constexpr Duration kSelfCallInterval = std::chrono::milliseconds(10);
 constexpr Duration kSelfCallRetry = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -20,12 +21,29 @@ constexpr Duration kSelfCallRetry = std::chrono::milliseconds(100);
 bool LeaseOwner::HeardUntil(TimePoint deadline) {
   if (deadline <= heard_ || deadline + options_.self_call_timeout <= clock_.lease_now())
     return true;
-  CallSelf(deadline);
+  if (!calling_self_ && self_called_at_ + kSelfCallInterval <= clock_.lease_now()) {
+    CallSelf(deadline);
+  }
   return false;
 }
 
+void LeaseOwner::PutOff(const LeaseKey& key) {
+  if (calling_self_) {
+    undecided_.leases.push_back(key);
+  } else {
+    leases_.Add(self_called_at_ + kSelfCallInterval, key);
+  }
+}
+
+void LeaseOwner::PutOff(const TransitKey& key) {
+  if (calling_self_) {
+    undecided_.transits.push_back(key);
+  } else {
+    DecideAgain(key, self_called_at_ + kSelfCallInterval);
+  }
+}
+
 void LeaseOwner::CallSelf(TimePoint deadline) {
-  if (calling_self_) return;
   calling_self_ = true;
   self_called_at_ = clock_.lease_now();
   ++context_.counters->self_calls;
@@ -55,7 +73,12 @@ void LeaseOwner::SelfAnswered(const Response& response, TimePoint now) {
 void LeaseOwner::DecideAgain(Ended& ended, TimePoint at) {
   const Ended taken = std::exchange(ended, {});
   for (const LeaseKey& key : taken.leases) leases_.Add(at, key);
-  for (const TransitKey& key : taken.transits) transit_deadlines_.Add(at, key);
+  for (const TransitKey& key : taken.transits) DecideAgain(key, at);
+}
+
+void LeaseOwner::DecideAgain(const TransitKey& key, TimePoint at) {
+  const auto it = transits_.find(key);
+  if (it != transits_.end()) Queue(key, it->second, at);
 }
 
 void LeaseOwner::ExpireLeases(size_t& limit) {
@@ -70,7 +93,7 @@ void LeaseOwner::ExpireLeases(size_t& limit) {
       continue;
     }
     if (client.listings.size() > 0 && !HeardUntil(client.deadline)) {
-      undecided_.leases.push_back(*key);
+      PutOff(*key);
       continue;
     }
     if (client.listings.size() > 0 && Braked()) {
@@ -101,32 +124,34 @@ void LeaseOwner::ExpireLeases(size_t& limit) {
 void LeaseOwner::ExpireTransits(size_t& limit) {
   const TimePoint now = clock_.lease_now();
   for (; limit > 0; --limit) {
-    const auto key = transit_deadlines_.TakeDue(now);
-    if (!key.has_value()) return;
-    const auto it = transits_.find(*key);
-    if (it == transits_.end()) continue;
+    const auto entry = transit_deadlines_.TakeDue(now);
+    if (!entry.has_value()) return;
+    const TransitKey key = entry->key();
+    const auto it = transits_.find(key);
+    if (it == transits_.end() || it->second.queued != entry->number) continue;
     if (it->second.deadline > now) {
-      transit_deadlines_.Add(it->second.deadline, *key);
+      Queue(key, it->second, it->second.deadline);
       continue;
     }
+    it->second.queued = 0;
     if (!HeardUntil(it->second.deadline)) {
-      undecided_.transits.push_back(*key);
+      PutOff(key);
       continue;
     }
     if (Holding()) {
-      deferred_.transits.push_back(*key);
+      deferred_.transits.push_back(key);
       continue;
     }
+    const ObjectIndex object{key.object};
     const LeaseKey client = it->second.client;
-    if ((key->token & kHolderTokenBit) != 0 && client.serial != 0 &&
+    if ((key.token & kHolderTokenBit) != 0 && client.serial != 0 &&
         clients_[client.slot].serial == client.serial) {
-      Tell(clients_[client.slot], context_.objects->Get(ObjectIndex{key->object}).id,
-           TransitToken{key->token});
+      Tell(clients_[client.slot], context_.objects->Get(object).id, TransitToken{key.token});
     }
-    Discount(client);
+    Discount(it->second.account);
     transits_.erase(it);
     ++context_.counters->transits_expired;
-    context_.objects->Unhold(ObjectIndex{key->object}, ReclaimReason::kTransitExpired);
+    context_.objects->Unhold(object, ReclaimReason::kTransitExpired);
   }
 }
 
@@ -139,7 +164,7 @@ bool LeaseOwner::MassExpiry() const {
     const Client& client = clients_[slot];
     if (client.serial == 0 || client.listings.size() == 0) continue;
     ++listing;
-    if (client.deadline - clock_.lease_now() < client.term / 3) ++overdue;
+    if (client.limbo || client.deadline - clock_.lease_now() < client.term / 3) ++overdue;
   }
   return overdue >= options_.brake_clients_min && overdue * 100 >= listing * options_.brake_percent;
 }
@@ -194,7 +219,7 @@ void LeaseOwner::Tick(TimePoint now) {
   size_t limit = kDeadlinesPerTick;
   ExpireLeases(limit);
   ExpireTransits(limit);
-  ForgetOld();
+  ForgetOld(limit);
   overdue_ = limit == 0;
 }
 

@@ -1,0 +1,244 @@
+// The owner's bounds: what it refuses, and how little it keeps and does at once.
+#include <utility>
+#include <variant>
+
+#include "gtest/gtest.h"
+#include "tests/strategies/lease_owner_fixture.h"
+#include "tests/testing/heap_bytes.h"
+
+namespace dgc::testing {
+namespace {
+
+LeaseOptions SmallBounds() {
+  LeaseOptions options = TestLease();
+  options.clients_max = 2;
+  options.listings_per_client_max = 3;
+  options.listings_max = 4;
+  options.transits_max = 5;
+  options.transits_per_client_max = 2;
+  options.transits_unregistered_max = 2;
+  options.departed_max = 2;
+  options.transits_named_max = 2;
+  options.limbo = seconds(5);
+  return options;
+}
+
+class LeaseBoundsTest : public LeaseOwnerTest {
+ protected:
+  LeaseBoundsTest() : LeaseOwnerTest(SmallBounds()) {}
+  Refusal::Code Refused(Request request) {
+    const Response response = owner_.process.Received(request, owner_.now);
+    EXPECT_TRUE(std::holds_alternative<Refusal>(response));
+    return std::get<Refusal>(response).code;
+  }
+};
+
+TEST_F(LeaseBoundsTest, ListingsPerClientAndInAll) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 5; ++i) rows.push_back({IdOf(owner_.Export())});
+  Dirty(kAlice, 1, {rows[0], rows[1], rows[2]});
+  EXPECT_EQ(Dirty(kAlice, 2, {rows[3]}).failures.at(0).reason, FailureReason::kQuota);
+  EXPECT_TRUE(Dirty(kAlice, 3, {rows[0], rows[1], rows[2]}).failures.empty())
+      << "what is listed already can always be listed again";
+  Dirty(kBob, 1, {rows[0]});
+  const DirtyResponse full = Dirty(kBob, 2, {rows[1], rows[0]});
+  ASSERT_EQ(full.failures.size(), 1u) << "each row by itself";
+  EXPECT_EQ(full.failures[0].reason, FailureReason::kQuota);
+  EXPECT_EQ(owner_.process.sizes().listings, 4u);
+  EXPECT_EQ(owner_.process.counters().rows_refused, 2u);
+}
+
+TEST_F(LeaseBoundsTest, AListingOfALapsedClientCountsUntilItIsTakenApart) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 5; ++i) rows.push_back({IdOf(owner_.Export())});
+  Dirty(kAlice, 1, {rows[0], rows[1], rows[2]});
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}}, owner_.now);
+  EXPECT_EQ(Dirty(kBob, 1, {rows[0], rows[1]}).failures.at(0).index, 1u) << "4 in all";
+  owner_.Run();
+  EXPECT_TRUE(Dirty(kBob, 2, {rows[0], rows[1]}).failures.empty());
+}
+
+TEST_F(LeaseBoundsTest, Clients) {
+  Dirty(kAlice, 1, {});
+  Dirty(kBob, 1, {});
+  EXPECT_EQ(Refused(DirtyRequest{{9, 9}, kRun, SequenceNumber{1}}),
+            Refusal::Code::kResourceExhausted);
+  owner_.Sleep(seconds(10));
+  EXPECT_TRUE(Dirty({9, 9}, 2, {}).failures.empty());
+}
+
+TEST_F(LeaseBoundsTest, TransitLeasesPerClientOfStrangersAndInAll) {
+  const Target handle = owner_.Export();
+  const auto share = [&](ClientId receiver) {
+    return owner_.process.Share(handle, receiver, {}, owner_.now).status().code();
+  };
+  EXPECT_EQ(share({}), absl::StatusCode::kOk);
+  EXPECT_EQ(share({77, 77}), absl::StatusCode::kOk);
+  EXPECT_EQ(share({}), absl::StatusCode::kResourceExhausted) << "anonymous callers share a bound";
+
+  Dirty(kAlice, 1, {});
+  Dirty(kBob, 1, {});
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
+  const WireRef second = *owner_.process.Share(handle, kAlice, {}, owner_.now);
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kResourceExhausted) << "her own bound";
+  const Response declared = owner_.process.Received(
+      TransitRequest{kAlice, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | 5}}}},
+      owner_.now);
+  EXPECT_EQ(std::get<TransitResponse>(declared).failures.at(0).reason, FailureReason::kQuota);
+  EXPECT_EQ(share(kBob), absl::StatusCode::kOk);
+  EXPECT_EQ(share(kBob), absl::StatusCode::kResourceExhausted) << "all together";
+
+  Clean(kAlice, 2, {{second.id, second.transit}});
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
+}
+
+TEST_F(LeaseBoundsTest, ATransitLeaseThatEndsIsNotCountedAnyMore) {
+  const Target handle = owner_.Export();
+  const auto share = [&](ClientId receiver) {
+    return owner_.process.Share(handle, receiver, {}, owner_.now).status().code();
+  };
+  Dirty(kAlice, 1, {});
+  for (const ClientId receiver : {kAlice, ClientId{}}) {
+    EXPECT_EQ(share(receiver), absl::StatusCode::kOk);
+    EXPECT_EQ(share(receiver), absl::StatusCode::kOk);
+    EXPECT_EQ(share(receiver), absl::StatusCode::kResourceExhausted);
+  }
+  owner_.Sleep(seconds(5));
+  Dirty(kAlice, 2, {});
+
+  owner_.Sleep(seconds(5));
+
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
+  EXPECT_EQ(share({}), absl::StatusCode::kOk);
+}
+
+TEST_F(LeaseBoundsTest, WhatIsBeingTakenApartStillCounts) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 3; ++i) rows.push_back({IdOf(owner_.Export())});
+  Dirty(kAlice, 1, rows);
+  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}}, owner_.now);
+
+  EXPECT_EQ(owner_.process.sizes().reaping, 3u);
+  EXPECT_EQ(Refused(Ask(kBob, 1, {rows[0], rows[1]})), Refusal::Code::kResourceExhausted);
+  owner_.Run();
+  EXPECT_TRUE(Dirty(kBob, 2, {rows[0], rows[1]}).failures.empty());
+}
+
+TEST_F(LeaseBoundsTest, WhoLeavesTwiceIsForgottenInTheOrderOfTheSecondTime) {
+  const Target handle = owner_.Export();
+  const auto leave = [&](ClientId client, uint64_t sequence) {
+    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{sequence}}, owner_.now);
+  };
+  leave(kAlice, 2);
+  owner_.Sleep(seconds(1));
+  Dirty(kAlice, 3, {});
+  leave(kAlice, 4);
+
+  leave(kBob, 9);  // One record too many: her first.
+
+  EXPECT_EQ(Dirty(kAlice, 3, {{IdOf(handle)}}).failures.size(), 1u) << "remembered: stale";
+}
+
+TEST_F(LeaseBoundsTest, TokensRememberedAsNamed) {
+  const ObjectId id = Listed(kAlice, 1);
+  const auto row = [&](uint64_t i) { return Row{id, TransitToken{kHolderTokenBit | i}}; };
+  Dirty(kBob, 1, {row(1), row(2), row(3)});
+  EXPECT_EQ(owner_.process.sizes().named, 2u);
+  owner_.process.Received(TransitRequest{kAlice, kRun, {}, {row(1), row(3)}}, owner_.now);
+  EXPECT_EQ(owner_.process.sizes().transits, 1u) << "only the oldest is forgotten";
+}
+
+TEST_F(LeaseBoundsTest, DepartedClients) {
+  const Target handle = owner_.Export();
+  for (const ClientId client : {ClientId{5, 1}, ClientId{5, 2}, ClientId{5, 3}}) {
+    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{9}}, owner_.now);
+  }
+  EXPECT_EQ(owner_.process.sizes().departed, 2u);
+  EXPECT_EQ(Dirty({5, 3}, 8, {{IdOf(handle)}}).failures.size(), 1u) << "remembered: stale";
+  EXPECT_TRUE(Dirty({5, 1}, 8, {{IdOf(handle)}}).failures.empty()) << "the oldest is forgotten";
+}
+
+TEST_F(LeaseOwnerTest, AtMost1024DeadlinesAreDecidedPerTick) {
+  for (uint64_t i = 1; i <= 1500; ++i) Dirty({100, i}, 1, {});
+  for (int i = 0; i < 40; ++i) {
+    owner_.now += milliseconds(250);
+    owner_.process.Tick(owner_.now);
+  }
+  EXPECT_EQ(owner_.process.sizes().clients, 1500u - 1024u);
+  EXPECT_EQ(owner_.process.wake_at(), TimePoint::min()) << "the rest is due at once";
+  owner_.process.Tick(owner_.now);
+  EXPECT_EQ(owner_.process.sizes().clients, 0u);
+}
+
+TEST_F(LeaseBoundsTest, InLimboALateRenewalLosesNothing) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(seconds(14));
+  EXPECT_EQ(owner_.process.sizes().clients_in_limbo, 1u);
+  EXPECT_EQ(Renew(kAlice, 1, DigestOf({id})).result, RenewResult::kOk);
+  EXPECT_EQ(owner_.process.sizes().clients_in_limbo, 0u);
+  owner_.Sleep(seconds(9));
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(seconds(7));
+  EXPECT_FALSE(Live(id));
+}
+
+// Deadlines that have become pointless make room, and only they: so many would take twice as much.
+constexpr int kMany = 30'000;
+constexpr size_t kFew = 256 << 10;
+
+TEST_F(LeaseBoundsTest, DeadlinesOfReferencesThatWereTakenUp) {
+  const Target handle = owner_.Export();
+  const WireRef on_its_way = owner_.Share(handle);
+  const size_t before = HeapBytes();
+  for (int i = 0; i < kMany; ++i) owner_.Drop(owner_.Import(owner_.Share(handle)));
+
+  EXPECT_LT(HeapBytes(), before + kFew);
+  owner_.Drop(handle);
+  owner_.Sleep(seconds(10) - milliseconds(1));
+  EXPECT_TRUE(owner_.Live(on_its_way));
+  owner_.Sleep(milliseconds(1));
+  EXPECT_FALSE(owner_.Live(on_its_way));
+}
+
+TEST_F(LeaseBoundsTest, DeadlinesOfClientsThatLeft) {
+  const ObjectId id = Listed(kAlice, 1);
+  const size_t before = HeapBytes();
+  for (uint64_t i = 1; i <= kMany; ++i) {
+    const ClientId client{5, i};
+    Dirty(client, 1, {});
+    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{2}}, owner_.now);
+    owner_.TakeOutputs();
+    owner_.transitions.clear();
+  }
+
+  EXPECT_LT(HeapBytes(), before + kFew);
+  owner_.Sleep(seconds(15) - milliseconds(1));
+  EXPECT_TRUE(Live(id));
+  owner_.Sleep(milliseconds(1));
+  EXPECT_FALSE(Live(id));
+}
+
+LeaseOptions Budget() {
+  LeaseOptions options = TestLease();
+  options.renewals_per_second_max = 1;
+  return options;
+}
+
+class LeaseBudgetTest : public LeaseOwnerTest {
+ protected:
+  LeaseBudgetTest() : LeaseOwnerTest(Budget()) {}
+};
+
+TEST_F(LeaseBudgetTest, UnderMoreRenewalsThanTheBudgetTermsGrowAndComeBack) {
+  EXPECT_EQ(Dirty(kAlice, 1, {}).granted_term, seconds(10));
+  for (uint64_t i = 1; i <= 19; ++i) Dirty({100, i}, 1, {});
+  EXPECT_EQ(Dirty(kAlice, 2, {}).granted_term, seconds(60))
+      << "20 clients, three times per term, 1/s";
+  owner_.Sleep(seconds(59));
+  EXPECT_EQ(owner_.process.sizes().clients, 1u);
+  EXPECT_EQ(Dirty(kAlice, 3, {}).granted_term, seconds(10));
+}
+
+}  // namespace
+}  // namespace dgc::testing

@@ -1,0 +1,207 @@
+// The owner's brake: when reaping is held, and how it goes on.
+#include <algorithm>
+
+#include "gtest/gtest.h"
+#include "tests/strategies/lease_owner_fixture.h"
+
+namespace dgc::testing {
+namespace {
+
+LeaseOptions Brake() {
+  LeaseOptions options = TestLease();
+  options.brake_percent = 50;
+  options.brake_clients_min = 4;
+  options.brake_hold = seconds(60);
+  return options;
+}
+
+class LeaseBrakeTest : public LeaseOwnerTest {
+ protected:
+  LeaseBrakeTest() : LeaseOwnerTest(Brake()) {}
+
+  // `count` clients with an object each.
+  std::vector<ObjectId> Clients(uint64_t count) {
+    std::vector<ObjectId> ids;
+    for (uint64_t i = 0; i < count; ++i) ids.push_back(Listed({100, i + 1}, 1));
+    return ids;
+  }
+  size_t CountLive(const std::vector<ObjectId>& ids) {
+    return static_cast<size_t>(
+        std::count_if(ids.begin(), ids.end(), [&](const ObjectId& id) { return Live(id); }));
+  }
+  bool Braking() { return owner_.process.sizes().braking; }
+  uint64_t number_ = 0;
+};
+
+TEST_F(LeaseBrakeTest, WhenHalfOfTheClientsFallSilentTogetherReapingIsHeldAndThenGoesOn) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(69));
+  EXPECT_EQ(CountLive(ids), 8u);
+  EXPECT_TRUE(Braking());
+  EXPECT_EQ(owner_.process.sizes().deferred, 8u);
+
+  owner_.Sleep(seconds(1));
+  EXPECT_EQ(CountLive(ids), 0u) << "it lets go by itself";
+  EXPECT_FALSE(Braking());
+  EXPECT_EQ(owner_.process.counters().brakes, 1u);
+}
+
+TEST_F(LeaseBrakeTest, WhoComesBackWhileReapingIsHeldLosesNothing) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(65));
+  EXPECT_EQ(Renew({100, 1}, 1, DigestOf({ids[0]})).result, RenewResult::kOk);
+  owner_.Sleep(seconds(6));
+  EXPECT_EQ(CountLive(ids), 1u);
+  EXPECT_TRUE(Live(ids[0]));
+}
+
+TEST_F(LeaseBrakeTest, FewerClientsThanTheMinimumAreReapedAsUsual) {
+  const std::vector<ObjectId> ids = Clients(3);
+  owner_.Sleep(seconds(10));
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+TEST_F(LeaseBrakeTest, AMinorityIsReapedAsUsual) {
+  const std::vector<ObjectId> ids = Clients(9);
+  owner_.Sleep(seconds(8));
+  for (uint64_t i = 0; i < 5; ++i) Renew({100, i + 1}, 1, DigestOf({ids[i]}));
+  owner_.Sleep(seconds(2));
+  EXPECT_EQ(CountLive(ids), 5u);
+}
+
+TEST_F(LeaseBrakeTest, JustTheMinimumIsEnough) {
+  const std::vector<ObjectId> ids = Clients(4);
+  owner_.Sleep(seconds(12));
+  EXPECT_TRUE(Braking());
+  EXPECT_EQ(CountLive(ids), 4u);
+}
+
+TEST_F(LeaseBrakeTest, JustThePercentageIsEnough) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(8));
+  for (uint64_t i = 0; i < 4; ++i) Renew({100, i + 1}, 1, DigestOf({ids[i]}));
+  owner_.Sleep(seconds(2));
+  EXPECT_TRUE(Braking());
+  EXPECT_EQ(CountLive(ids), 8u);
+}
+
+// When the first of them would lapse, that of the others is still to come.
+TEST_F(LeaseBrakeTest, WhoHasMissedItsRenewalCountsBeforeItsLeaseEnds) {
+  const ObjectId first = Listed(kAlice, 1);
+  owner_.Sleep(seconds(2));
+  Clients(7);
+  owner_.Sleep(seconds(8));
+  EXPECT_TRUE(Braking());
+  EXPECT_TRUE(Live(first));
+}
+
+// Of those held back, more than half leave: the rest is still held back, not forgotten.
+TEST_F(LeaseBrakeTest, WhoStaysWhenMostLeaveWhileReapingIsHeldIsReapedThen) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  const std::vector<ObjectId> ids = Clients(5000);
+  owner_.Sleep(seconds(12));
+  ASSERT_EQ(owner_.process.sizes().deferred, 5000u);
+  for (uint64_t i = 1; i <= 3000; ++i) {
+    owner_.process.Received(GoodbyeRequest{{100, i}, kRun, SequenceNumber{2}}, owner_.now);
+  }
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 2000u);
+  EXPECT_LT(owner_.process.sizes().deferred, 5000u);
+
+  owner_.process.SetReaping(ReapingMode::kReleased);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+TEST_F(LeaseBrakeTest, WhatIsNotTakenUpWhenMostIsWhileReapingIsHeldGoesThen) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  std::vector<WireRef> refs;
+  for (int i = 0; i < 5000; ++i) {
+    const Target handle = owner_.Export();
+    refs.push_back(owner_.Share(handle));
+    owner_.Drop(handle);
+  }
+  owner_.Sleep(seconds(12));
+  ASSERT_EQ(owner_.process.sizes().deferred, 5000u);
+  for (int i = 0; i < 3000; ++i) owner_.Drop(owner_.Import(refs[static_cast<size_t>(i)]));
+  owner_.Run();
+  EXPECT_EQ(owner_.live(), 2000u);
+  EXPECT_LT(owner_.process.sizes().deferred, 5000u);
+
+  owner_.process.SetReaping(ReapingMode::kReleased);
+  owner_.Run();
+  EXPECT_EQ(owner_.live(), 0u);
+}
+
+TEST_F(LeaseBrakeTest, WhatIsHeldByAnOperatorDoesNotKeepTheReaperAwake) {
+  Clients(8);
+  owner_.Sleep(seconds(12));
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  owner_.Sleep(seconds(120));
+  const auto wake = owner_.process.wake_at();
+  EXPECT_TRUE(!wake.has_value() || *wake > owner_.now);
+}
+
+TEST_F(LeaseBrakeTest, ReferencesOnTheirWayAreHeldToo) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  const Target handle = owner_.Export();
+  const WireRef ref = owner_.Share(handle);
+  owner_.Drop(handle);
+  owner_.Sleep(seconds(100));
+  EXPECT_TRUE(Live(ref.id));
+  EXPECT_EQ(owner_.process.sizes().deferred, 1u);
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_FALSE(Live(ref.id));
+}
+
+TEST_F(LeaseBrakeTest, ToldTheSameAgainOrHeldInBetweenItGoesOnForItsTime) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(12));
+  EXPECT_TRUE(Braking());
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 8u);
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 8u);
+  owner_.Sleep(seconds(60));
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+TEST_F(LeaseBrakeTest, WhatWasTakenUpIsNotKeptInMindWhileReapingIsHeld) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  for (int round = 0; round < 5; ++round) {
+    std::vector<WireRef> refs;
+    for (int i = 0; i < 4000; ++i) {
+      const Target handle = owner_.Export();
+      refs.push_back(owner_.Share(handle));
+      owner_.Drop(handle);
+    }
+    owner_.Sleep(seconds(20));
+    for (const WireRef& ref : refs) Clean(kAlice, ++number_, {{ref.id, ref.transit}});
+  }
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_LE(owner_.process.sizes().deferred, 4096u);
+}
+
+TEST_F(LeaseBrakeTest, AnOperatorReleasesOrForcesIt) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(12));
+  EXPECT_TRUE(Braking());
+  owner_.process.SetReaping(ReapingMode::kReleased);
+  owner_.Run();
+  EXPECT_EQ(CountLive(ids), 0u);
+
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(std::chrono::minutes(10));
+  EXPECT_TRUE(Live(id));
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_FALSE(Live(id));
+}
+
+}  // namespace
+}  // namespace dgc::testing
