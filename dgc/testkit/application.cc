@@ -415,6 +415,8 @@ void Cluster::CheckTables(Node& node) {
   check("imports listed", sizes.held, oracle_.ExpectedHeld(node.shadow));
   check("transit leases", sizes.transits, {0, 0});
   check("listings being reaped", sizes.reaping, {0, 0});
+  check("lapses held back", sizes.deferred, {0, 0});
+  check("lapses undecided", sizes.undecided, {0, 0});
   // Who is refused goes on asking.
   if (!oracle_.OverQuota(node.shadow)) check("rows waiting", sizes.pending, {0, 0});
 }
@@ -469,6 +471,8 @@ void Cluster::CheckEmpty() {
     check("clients", sizes.clients);
     check("clients in limbo", sizes.clients_in_limbo);
     check("departed clients", sizes.departed);
+    check("tokens remembered as named", sizes.named);
+    check("deadlines queued", sizes.queued);
     check("imports listed", sizes.held);
     check("imports", node->process->imports().size());
     check("peers", node->process->imports().peers());

@@ -202,7 +202,7 @@ void Cluster::Start(Node& node) {
   ++node.life;
   node.up = true;
   node.taken_until = Duration::zero();
-  if (node.out_of_own_reach) oracle_.HeldBack(node.shadow);
+  if (node.out_of_own_reach || node.lag_max > Duration::zero()) oracle_.HeldBack(node.shadow);
   if (tracing()) Trace(absl::StrCat(node.name, " starts as #", Raw(node.shadow)));
 }
 
@@ -283,7 +283,11 @@ void Cluster::LeaveStep(NodeIndex index, uint64_t life, Duration deadline) {
                 [this, index, life, deadline] { LeaveStep(index, life, deadline); });
 }
 
-void Cluster::SetLag(NodeIndex node, Duration lag_max) { nodes_[node]->lag_max = lag_max; }
+void Cluster::SetLag(NodeIndex index, Duration lag_max) {
+  Node& node = *nodes_[index];
+  node.lag_max = lag_max;
+  if (node.up && lag_max > Duration::zero()) oracle_.HeldBack(node.shadow);
+}
 
 void Cluster::SetUnavailable(NodeIndex node, uint32_t per_mille) {
   nodes_[node]->unavailable_per_mille = per_mille;
@@ -409,7 +413,8 @@ void Cluster::SetAlarm(Node& node) {
   const auto wake_at = node.process->wake_at();
   if (!wake_at.has_value() || *wake_at > Now(node) + std::chrono::hours(48)) return;
   // As the engine does, it looks again now and then while there is no room for what Work() yields.
-  const Duration nap = options_.strategy.lease.pause / 4;
+  const LeaseOptions& lease = options_.strategy.lease;
+  const Duration nap = std::min(lease.pause, lease.term_default / 8) / 4;
   Duration when = now() + (node.finalizers_full ? nap : options_.work_delay);
   if (*wake_at > Now(node)) {
     when = TrueTime(node, *wake_at) + node.random.Between(Duration::zero(), kSchedulingMax);

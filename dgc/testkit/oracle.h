@@ -125,6 +125,7 @@ class Oracle {
   // What there was when a request left.
   struct Sent {
     uint64_t serial = 0;
+    Duration at{};
     std::set<ShadowObject> believed;  // what its sender knew to be listed, of a renewal
   };
   Sent Leaves(ShadowProcess client, const Request& request);
@@ -156,7 +157,7 @@ class Oracle {
     At(process).told_to_reap = true;
     HeldBack(process);
   }
-  // What ends there may be decided late: it cannot reach itself.
+  // What ends there may be decided late: it cannot reach itself, or all takes its time.
   void HeldBack(ShadowProcess process) { At(process).held_back = true; }
 
   // --- What must be so.
@@ -179,7 +180,7 @@ class Oracle {
   Range ExpectedHeld(ShadowProcess holder) const;
   // How many pairs the owner has listed, as it has answered.
   uint64_t Listings(ShadowProcess owner) const;
-  // Whether more is held of some owner than it lists.
+  // Whether more is held of some owner than it lists, or it has no room for one more client.
   bool OverQuota(ShadowProcess holder) const;
   // The run of that incarnation.
   std::optional<ShadowProcess> FindRun(Incarnation incarnation) const;
@@ -248,6 +249,7 @@ class Oracle {
     uint32_t declared = 0;
     uint32_t lapses = 0;
     bool forgotten = false;
+    bool straggled = false;  // a declaration came when its sender had long given it up
     uint32_t reported = 0;
   };
   struct Object {
@@ -296,7 +298,7 @@ class Oracle {
     Standing standing = Standing::kNone;
     uint32_t lapses = 0;                 // reported
     std::optional<Duration> lapsed_at;   // the last one
-    std::optional<Duration> refused_at;  // the last Dirty that was, for a full quota
+    std::optional<Duration> refused_at;  // the last request that was, for a full quota
     bool known = false;
     Duration accepted_at{};
     Duration term{};
@@ -324,6 +326,8 @@ class Oracle {
     std::set<ShadowObject> believed;
     // The client lists all again, and no complete Dirty was answered yet.
     bool relisting = false;
+    // As many notices were waiting for the client as are kept.
+    bool notices_full = false;
     // The client's last report was of a failure.
     bool failing = false;
     // The client has had an answer of this owner, so it may report something of it.
@@ -390,8 +394,9 @@ class Oracle {
   void Consumed(const Row& row, uint64_t serial);
   void Consumed(Copy& copy, uint64_t serial);
   void Heard(const TransitRequest& request, const TransitResponse& response, ShadowProcess client,
-             ShadowProcess owner);
-  void Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner);
+             ShadowProcess owner, const Sent& sent);
+  void Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner,
+                const Sent& sent);
   // Whether the sender of a hand-on could hear of it in good time.
   bool Reachable(const Copy& copy) const;
   void CheckHandOnTold(const Copy& copy);
@@ -405,8 +410,8 @@ class Oracle {
   // How many objects of `owner` each process holds, in the sense of ExpectedListings().
   std::map<ShadowProcess, Range> HeldOf(ShadowProcess owner) const;
   // Whether more processes want to be listed at `owner`, for whatever they have, or more is wanted
-  // by all of them, than it has room for.
-  bool Crowded(ShadowProcess owner) const;
+  // by all of them, than it has room for.  `besides` wants something too.
+  bool Crowded(ShadowProcess owner, std::optional<ShadowProcess> besides = std::nullopt) const;
   void ExpectFrom(std::vector<ShadowObject> roots);
   std::vector<ShadowObject> CrossHostCycles();
   void StrongConnect(ShadowObject root, uint32_t* next, std::vector<ShadowObject>* found);

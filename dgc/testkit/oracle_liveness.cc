@@ -135,8 +135,9 @@ std::map<ShadowProcess, Oracle::Range> Oracle::HeldOf(ShadowProcess owner) const
   return held;
 }
 
-bool Oracle::Crowded(ShadowProcess owner) const {
+bool Oracle::Crowded(ShadowProcess owner, std::optional<ShadowProcess> besides) const {
   std::set<ShadowProcess> clients;
+  if (besides.has_value()) clients.insert(*besides);
   uint64_t wanted = 0;
   for (const ShadowObject object : At(owner).objects) {
     for (const uint32_t index : At(object).holds) {
@@ -151,8 +152,9 @@ bool Oracle::Crowded(ShadowProcess owner) const {
 
 bool Oracle::OverQuota(ShadowProcess holder) const {
   for (uint32_t i = 0; i < runs_.size(); ++i) {
-    if (At(holder).holds.empty()) return false;
-    if (Crowded(ShadowProcess{i})) return true;
+    const Lease* const lease = FindLease(holder, ShadowProcess{i});
+    if (lease == nullptr) continue;
+    if (Crowded(ShadowProcess{i}, holder)) return true;
     const auto held = HeldOf(ShadowProcess{i});
     const auto mine = held.find(holder);
     if (mine == held.end()) continue;

@@ -272,8 +272,11 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
   const ShadowProcess owner = At(copy.object).owner;
   if (copy.declared == 0 || copy.consumed || copy.reported > 0) return;
   if (CountedSince(owner, copy.granted_at) <= copy.term + options_.told_within) return;
-  // Who has lapsed is not told, nor who was no client for want of room.
+  // Nobody listens for ever to an owner that decides late, nor for what a ghost has opened anew.
+  if (At(owner).held_back || copy.straggled) return;
+  // Who has lapsed is not told, nor who was no client for want of room, nor of too much.
   const Lease& lease = LeaseOf(copy.sender, owner);
+  if (lease.notices_full) return;
   if (lease.lapses != copy.lapses || lease.refused_at.has_value() || !Reachable(copy)) return;
   Fail(absl::StrCat(Describe(copy.sender), " never heard that nobody took up its hand-on of ",
                     Describe(copy.object)));

@@ -72,9 +72,12 @@ void Oracle::Unlist(Lease& lease) {
 // --- What a client says and hears.
 
 Oracle::Sent Oracle::Leaves(ShadowProcess client, const Request& request) {
-  Sent sent{.serial = NextSerial(), .believed = {}};
+  Sent sent{.serial = NextSerial(), .at = events_->now(), .believed = {}};
   const auto* const renew = std::get_if<RenewRequest>(&request);
   if (renew == nullptr) return sent;
+  if (dgc::Raw(renew->sequence) == 0) {
+    Fail(absl::StrCat(Describe(client), " renews though nothing was ever answered"));
+  }
   if (const auto owner = FindRun(renew->incarnation); owner.has_value()) {
     sent.believed = LeaseOf(client, *owner).believed;
     if (renew->held.count != sent.believed.size()) {
@@ -157,8 +160,7 @@ void Oracle::Handled(ShadowProcess owner, const Request& request, const Response
   const auto client = by_client_.find(self);
   if (client == by_client_.end()) return;
   if (const auto* refusal = std::get_if<Refusal>(&response)) {
-    if (std::holds_alternative<DirtyRequest>(request) &&
-        refusal->code == Refusal::Code::kResourceExhausted) {
+    if (refusal->code == Refusal::Code::kResourceExhausted) {
       LeaseOf(client->second, owner).refused_at = events_->now();
     }
     return;
@@ -178,7 +180,7 @@ void Oracle::Handled(ShadowProcess owner, const Request& request, const Response
   } else if (const auto* transit = std::get_if<TransitRequest>(&request)) {
     const auto* answer = std::get_if<TransitResponse>(&response);
     if (answer == nullptr) return mismatch();
-    Heard(*transit, *answer, client->second, owner);
+    Heard(*transit, *answer, client->second, owner, sent);
   } else if (const auto* goodbye = std::get_if<GoodbyeRequest>(&request)) {
     Lease& lease = LeaseOf(client->second, owner);
     lease.applied = std::max(lease.applied, goodbye->sequence);
@@ -193,6 +195,7 @@ bool Oracle::Refused(const Hold& hold) const {
 void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
                    ShadowProcess owner, uint64_t serial) {
   Lease& lease = LeaseOf(client, owner);
+  lease.notices_full |= response.notices.size() >= kNoticesMax;
   // What it does not name may be listed no more.
   if (lease.known && !LeaseRuns(lease, owner)) LapsedPerhaps(lease);
   Extend(lease, owner, response.granted_term);
@@ -201,6 +204,7 @@ void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, S
   for (uint32_t i = 0; i < request.rows.size(); ++i) {
     if (failure != response.failures.end() && failure->index == i) {
       CheckFailure(owner, request.rows[i].id, *failure);
+      if (failure->reason == FailureReason::kQuota) lease.refused_at = events_->now();
       ++failure;
       continue;
     }
@@ -302,6 +306,7 @@ void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, S
     }
     return;
   }
+  lease.notices_full |= response.notices.size() >= kNoticesMax;
   const bool compared = request.sequence >= lease.applied;
   const bool ran = LeaseRuns(lease, owner);
   if (!ran) DGC_PROBE("renew arrives after the term, before the lapse is decided");
@@ -336,11 +341,11 @@ void Oracle::CheckCompared(const Lease& lease, RenewResult result,
 }
 
 void Oracle::Heard(const TransitRequest& request, const TransitResponse& response,
-                   ShadowProcess client, ShadowProcess owner) {
+                   ShadowProcess client, ShadowProcess owner, const Sent& sent) {
   auto failure = response.failures.begin();
   for (uint32_t i = 0; i < request.rows.size(); ++i) {
     if (failure != response.failures.end() && failure->index == i) {
-      DGC_PROBE("hand-on of an object that is gone");
+      if (failure->reason != FailureReason::kQuota) DGC_PROBE("hand-on of an object that is gone");
       CheckFailure(owner, request.rows[i].id, *failure);
       ++failure;
       continue;
@@ -349,12 +354,13 @@ void Oracle::Heard(const TransitRequest& request, const TransitResponse& respons
     if (!object.has_value()) continue;
     const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
     if (it != by_token_.end()) {
-      Declared(copies_[it->second], response.granted_term, client, owner);
+      Declared(copies_[it->second], response.granted_term, client, owner, sent);
     }
   }
 }
 
-void Oracle::Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner) {
+void Oracle::Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner,
+                      const Sent& sent) {
   if (copy.consumed) {
     DGC_PROBE("a hand-on is declared after it was taken up");
     At(copy.object).declared_late = true;
@@ -364,6 +370,7 @@ void Oracle::Declared(Copy& copy, Duration term, ShadowProcess client, ShadowPro
   // Nor does it remember for longer that one has ended already, and was reported.
   const Duration since = CountedSince(owner, copy.granted_at);
   copy.forgotten |= copy.declared > 0 && since >= copy.term + options_.transit_term;
+  copy.straggled |= events_->now() - sent.at > options_.unnoticed;
   ++copy.declared;
   copy.lapses = LeaseOf(client, owner).lapses;
   copy.granted = true;

@@ -221,6 +221,19 @@ TEST_F(ScenarioTest, R4_ReceiverThatCannotReachTheOwnerYetLosesNothing) {
   EXPECT_EQ(cluster.LostCount(third), 0u);
 }
 
+TEST_F(ScenarioTest, R4_WhoHandsOnAndLetsGoHearsOnceThatNobodyTookItUp) {
+  const NodeIndex third = cluster.AddNode();
+  cluster.network().Cut(holder, third, true);
+  cluster.Send(holder, x, third, Duration::zero());
+  cluster.Drop(holder, x);
+  Pass(kTerm * 9 / 10);
+  EXPECT_EQ(cluster.process(holder).counters().hand_ons_expired, 0u);
+  Pass(kTerm * 11 / 10);
+  EXPECT_EQ(cluster.process(holder).counters().hand_ons_expired, 1u);
+  EXPECT_FALSE(cluster.Exists(x));
+  cluster.Heal();
+}
+
 TEST_F(ScenarioTest, LostReplyWithAnImplicitDirtyLeaksNothingAfterTheTransitTerm) {
   const ShadowObject y = cluster.Create(owner);
   cluster.network().Cut(owner, holder, true);

@@ -173,8 +173,11 @@ void DrawChunks(SimRandom& random, Plan* plan) {
 // As DrawMore, later still.
 void DrawUnusual(SimRandom random, Plan* plan) {
   if (random.OneIn(2)) DrawEdges(random, plan);
-  if (!plan->quotas && random.OneIn(16)) DrawStream(random, plan);
-  if (random.OneIn(16)) DrawChunks(random, plan);
+  if (random.OneIn(16)) {
+    DrawChunks(random, plan);
+  } else if (!plan->quotas && random.OneIn(16)) {
+    DrawStream(random, plan);
+  }
   if (!plan->nemeses.empty() && random.OneIn(12)) {
     plan->nemeses.push_back(NemesisKind::kOutOfOwnReach);
     LeaseOptions& lease = plan->options.strategy.lease;
