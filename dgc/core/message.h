@@ -105,7 +105,11 @@ struct Failure {
 };
 
 // The most notices kept for one client, and in one response.
+#ifdef DGC_SIMULATION  // So that few are enough.
+inline constexpr size_t kNoticesMax = 8;
+#else
 inline constexpr size_t kNoticesMax = 1024;
+#endif
 
 // A transit lease that the client had declared has ended unused.
 struct Notice {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
+#include "dgc/core/probe.h"
 
 namespace dgc {
 
@@ -264,6 +265,7 @@ void ObjectTable::Remember(const ObjectId& id, ReclaimReason reason, TimePoint n
     remembered_next_ = remembered_.size();
     remembered_.emplace_back();
   } else {
+    DGC_PROBE("a reclaim is forgotten for want of room");
     if (remembered_next_ == remembered_.size()) remembered_next_ = 0;
     const ObjectId& oldest = remembered_[remembered_next_].id;
     remembered_by_id_.Erase(TagOf(oldest.high, oldest.low),
@@ -339,6 +341,8 @@ bool ObjectTable::Work(size_t budget, TimePoint now, std::vector<Reclaimed>* rec
         End(object, ReclaimReason::kUnexport, now, reclaimed);
       } else if (!record.rooted() && record.local_in == 0 && !collector_.condemned(record)) {
         End(object, record.last_cause, now, reclaimed);
+      } else {
+        DGC_PROBE("a reference comes back before the reclaim");
       }
     } else {
       const auto garbage = collector_.Step(budget, now, &counters_->local_rounds);

@@ -128,9 +128,11 @@ class Strategy {
     uint64_t listings = 0;
     uint64_t transits = 0;
     uint64_t departed = 0;
-    uint64_t named = 0;     // tokens of hand-ons remembered as named
-    uint64_t reaping = 0;   // listings of lapsed clients not yet taken apart
-    uint64_t deferred = 0;  // lapses held back, of leases and transit leases
+    uint64_t named = 0;      // tokens of hand-ons remembered as named
+    uint64_t reaping = 0;    // listings of lapsed clients not yet taken apart
+    uint64_t deferred = 0;   // lapses held back, of leases and transit leases
+    uint64_t undecided = 0;  // the same, while it is found out whether a renewal waits
+    uint64_t queued = 0;     // entries of queues of deadlines, of both roles
     bool braking = false;
     Duration term_floor{};  // what the load makes the least term granted
     uint64_t held = 0;      // as a holder: listed at owners

@@ -65,8 +65,8 @@ enum class WorkloadKind : uint8_t {
   kHoard,      // everybody holds much and lets go rarely: what a mass lapse hits
   kUnexports,  // objects are ended by force while others hold them
   kRewiring,   // edges change faster than the local collector looks
+  kStream,     // one imports, drops and hands on, without a pause longer than a round trip
 };
-inline constexpr int kWorkloadKinds = 9;
 
 enum class NemesisKind : uint8_t {
   kLoss,            // messages are lost
@@ -85,6 +85,7 @@ enum class NemesisKind : uint8_t {
   kSlowFinalizers,  // nothing is reclaimed, for up to several terms
   kMassLapse,       // all hosts but one fall silent at once: what the brake is for
   kOperator,        // somebody holds and releases reaping
+  kOutOfOwnReach,   // owners cannot call themselves, for a while or for good
 };
 
 std::unique_ptr<Activity> MakeWorkload(WorkloadKind kind);

@@ -357,7 +357,7 @@ void Cluster::HandleLost(Node& node, const dgc::Lost& lost) {
     return;
   }
   const ObjectId id = record.id;
-  oracle_.Lost(node.shadow, id);
+  oracle_.Lost(node.shadow, id, lost);
   const auto object = oracle_.Find(id);
   if (!object.has_value()) return;
   if (tracing()) {
@@ -410,10 +410,15 @@ void Cluster::CheckTables(Node& node) {
   };
   const Strategy::Sizes sizes = node.process->sizes();
   check("listings", sizes.listings, oracle_.ExpectedListings(node.shadow));
+  check("listings as answered", sizes.listings,
+        {oracle_.Listings(node.shadow), oracle_.Listings(node.shadow)});
   check("imports listed", sizes.held, oracle_.ExpectedHeld(node.shadow));
   check("transit leases", sizes.transits, {0, 0});
   check("listings being reaped", sizes.reaping, {0, 0});
-  check("rows waiting", sizes.pending, {0, 0});
+  check("lapses held back", sizes.deferred, {0, 0});
+  check("lapses undecided", sizes.undecided, {0, 0});
+  // Who is refused goes on asking.
+  if (!oracle_.OverQuota(node.shadow)) check("rows waiting", sizes.pending, {0, 0});
 }
 
 void Cluster::CheckObjects() {
@@ -466,6 +471,8 @@ void Cluster::CheckEmpty() {
     check("clients", sizes.clients);
     check("clients in limbo", sizes.clients_in_limbo);
     check("departed clients", sizes.departed);
+    check("tokens remembered as named", sizes.named);
+    check("deadlines queued", sizes.queued);
     check("imports listed", sizes.held);
     check("imports", node->process->imports().size());
     check("peers", node->process->imports().peers());

@@ -52,6 +52,10 @@ std::string Rows(const Request& request, const Oracle& oracle) {
   return text;
 }
 
+std::string Notices(const std::vector<Notice>& notices) {
+  return notices.empty() ? "" : absl::StrCat(", notices ", notices.size());
+}
+
 std::string Summary(const Response& response) {
   if (const auto* refusal = std::get_if<Refusal>(&response)) {
     return absl::StrCat("refused (", static_cast<int>(refusal->code), ") ", refusal->message);
@@ -61,12 +65,32 @@ std::string Summary(const Response& response) {
     for (const Failure& failure : dirty->failures) {
       absl::StrAppend(&text, " [", failure.index, "]=", static_cast<int>(failure.reason));
     }
-    return text;
+    return text + Notices(dirty->notices);
   }
   if (const auto* renew = std::get_if<RenewResponse>(&response)) {
-    return absl::StrCat("result ", static_cast<int>(renew->result));
+    return absl::StrCat("result ", static_cast<int>(renew->result), Notices(renew->notices));
   }
   return "ok";
+}
+
+}  // namespace
+
+Duration LongestTerm(const LeaseOptions& options) {
+  // Few clients bring up a small budget only.
+  if (options.renewals_per_second_max > 0 && options.renewals_per_second_max < 1000) {
+    return options.term_max;
+  }
+  return options.requested_term == Duration::zero()
+             ? options.term_default
+             : std::clamp(options.requested_term, options.term_min, options.term_max);
+}
+
+namespace {
+
+Duration ShortestTerm(const LeaseOptions& options) {
+  return options.requested_term == Duration::zero()
+             ? options.term_default
+             : std::clamp(options.requested_term, options.term_min, options.term_default);
 }
 
 }  // namespace
@@ -82,6 +106,14 @@ Cluster::Cluster(ClusterOptions options)
                .departed_term = options_.strategy.lease.departed_max < 64
                                     ? Duration::zero()
                                     : options_.strategy.lease.departed_term,
+               .clients_max = options_.strategy.lease.clients_max,
+               .listings_per_client_max = options_.strategy.lease.listings_per_client_max,
+               .listings_max = options_.strategy.lease.listings_max,
+               .told_within = LongestTerm(options_.strategy.lease),
+               .unnoticed = ShortestTerm(options_.strategy.lease) / 4,
+               .self_call_timeout = options_.strategy.lease.self_call_timeout,
+               .remembers_named = options_.strategy.lease.transits_named_max >= 64,
+               .remembers_reclaimed = options_.process.objects.reclaimed_remembered_max >= 1 << 16,
                .prompt = options_.prompt},
               &events_, &faults_,
               [this](NodeIndex node, Duration when) { return LocalTime(*nodes_[node], when); }) {
@@ -170,6 +202,7 @@ void Cluster::Start(Node& node) {
   ++node.life;
   node.up = true;
   node.taken_until = Duration::zero();
+  if (node.out_of_own_reach || node.lag_max > Duration::zero()) oracle_.HeldBack(node.shadow);
   if (tracing()) Trace(absl::StrCat(node.name, " starts as #", Raw(node.shadow)));
 }
 
@@ -184,6 +217,8 @@ void Cluster::Stop(Node& node) {
   if (!node.paused) faults_.Stopped(node.index, now());
   node.paused = false;
   node.calls.clear();
+  node.peers.clear();
+  node.peers_kept = 0;
   node.wake.reset();
   node.variables.clear();
   node.names.clear();
@@ -248,7 +283,11 @@ void Cluster::LeaveStep(NodeIndex index, uint64_t life, Duration deadline) {
                 [this, index, life, deadline] { LeaveStep(index, life, deadline); });
 }
 
-void Cluster::SetLag(NodeIndex node, Duration lag_max) { nodes_[node]->lag_max = lag_max; }
+void Cluster::SetLag(NodeIndex index, Duration lag_max) {
+  Node& node = *nodes_[index];
+  node.lag_max = lag_max;
+  if (node.up && lag_max > Duration::zero()) oracle_.HeldBack(node.shadow);
+}
 
 void Cluster::SetUnavailable(NodeIndex node, uint32_t per_mille) {
   nodes_[node]->unavailable_per_mille = per_mille;
@@ -258,6 +297,13 @@ void Cluster::SetFinalizersFull(NodeIndex index, bool full) {
   Node& node = *nodes_[index];
   if (tracing()) Trace(absl::StrCat(node.name, full ? " stops" : " resumes", " reclaiming"));
   node.finalizers_full = full;
+}
+
+void Cluster::SetOutOfOwnReach(NodeIndex index, bool out) {
+  Node& node = *nodes_[index];
+  if (tracing()) Trace(absl::StrCat(node.name, out ? " cannot" : " can", " reach itself"));
+  node.out_of_own_reach = out;
+  if (out) oracle_.HeldBack(node.shadow);
 }
 
 void Cluster::SetReaping(NodeIndex index, ReapingMode mode) {
@@ -298,6 +344,15 @@ void Cluster::Settle(Node& node) {
 }
 
 void Cluster::Perform(Node& node) {
+  // A lapse comes before what it reclaims.
+  for (const Transition& transition : outputs_.transitions) {
+    ++node.transitions[static_cast<size_t>(transition.kind)];
+    ReportTransition(node, transition);
+    if (tracing()) {
+      Trace(absl::StrCat(node.name, " transition ", static_cast<int>(transition.kind), " count ",
+                         transition.count));
+    }
+  }
   for (const Reclaimed& reclaimed : outputs_.reclaimed) {
     if (tracing()) {
       const auto object = oracle_.Find(reclaimed.id);
@@ -310,14 +365,6 @@ void Cluster::Perform(Node& node) {
     for (const auto& holder : nodes_) CheckAssured(*holder);
   }
   for (const dgc::Lost& lost : outputs_.lost) HandleLost(node, lost);
-  for (const Transition& transition : outputs_.transitions) {
-    ++node.transitions[static_cast<size_t>(transition.kind)];
-    oracle_.Happened(node.shadow, transition);
-    if (tracing()) {
-      Trace(absl::StrCat(node.name, " transition ", static_cast<int>(transition.kind), " count ",
-                         transition.count));
-    }
-  }
   for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
     if (tracing()) {
       Trace(absl::StrCat(node.name, " hears that nobody took up token ",
@@ -325,14 +372,49 @@ void Cluster::Perform(Node& node) {
     }
     oracle_.HandOnExpired(node.shadow, expired.id, expired.transit);
   }
+  NotePeers(node);
   for (dgc::Send& send : outputs_.sends) SendRequest(node, std::move(send));
+}
+
+void Cluster::ReportTransition(Node& node, const Transition& transition) {
+  using Kind = Transition::Kind;
+  switch (transition.kind) {
+    case Kind::kRelisting:
+    case Kind::kRefused:
+    case Kind::kOwnerRestarted:
+    case Kind::kPeerFailing:
+    case Kind::kPeerRecovered: {
+      // Unless it has just let go of that owner.
+      const Peer& peer = node.process->imports().GetPeer(transition.peer);
+      const auto owner = oracle_.FindRun(peer.incarnation);
+      if (owner.has_value()) oracle_.Happened(node.shadow, *owner, transition.kind);
+      break;
+    }
+    default:
+      oracle_.Happened(node.shadow, transition);
+      break;
+  }
+}
+
+// Of which runs of owners it keeps no record any more.
+void Cluster::NotePeers(Node& node) {
+  const size_t before = std::exchange(node.peers_kept, node.process->imports().peers());
+  if (node.peers_kept >= before) return;
+  std::erase_if(node.peers, [&](Incarnation incarnation) {
+    const ShadowProcess owner = *oracle_.FindRun(incarnation);
+    const std::string& name = nodes_[oracle_.NodeOf(owner)]->name;
+    if (node.process->imports().FindPeer(name, incarnation).has_value()) return false;
+    oracle_.SessionEnded(node.shadow, owner);
+    return true;
+  });
 }
 
 void Cluster::SetAlarm(Node& node) {
   const auto wake_at = node.process->wake_at();
   if (!wake_at.has_value() || *wake_at > Now(node) + std::chrono::hours(48)) return;
   // As the engine does, it looks again now and then while there is no room for what Work() yields.
-  const Duration nap = options_.strategy.lease.pause / 4;
+  const LeaseOptions& lease = options_.strategy.lease;
+  const Duration nap = std::min(lease.pause, lease.term_default / 8) / 4;
   Duration when = now() + (node.finalizers_full ? nap : options_.work_delay);
   if (*wake_at > Now(node)) {
     when = TrueTime(node, *wake_at) + node.random.Between(Duration::zero(), kSchedulingMax);
@@ -374,12 +456,25 @@ Cluster::Node* Cluster::ByName(const std::string& name) {
 
 // To itself: no network, but it waits as any other request does.
 void Cluster::SendToSelf(Node& node, const dgc::Send& send) {
-  node.calls.push_back({send.peer, send.call});
-  const auto take = [this, index = node.index, life = node.life, send] {
-    Answer(index, life, send.peer, send.call,
-           nodes_[index]->process->Received(send.request, Now(*nodes_[index])));
+  node.calls.push_back({send.peer, send.call, nullptr});
+  const auto answer = [this, index = node.index, life = node.life, peer = send.peer,
+                       call = send.call](const Response& response) {
+    Answer(index, life, peer, call, response);
   };
-  TakeLater(node, take);
+  const Duration deadline = TrueTime(node, Now(node) + send.timeout);
+  if (node.out_of_own_reach && node.random.OneIn(2)) {
+    events_.After(kSchedulingMax, [answer] {
+      answer(Refusal{Refusal::Code::kUnknownOutcome, "connection refused"});
+    });
+    return;
+  }
+  events_.At(deadline, [answer] {
+    answer(Refusal{Refusal::Code::kUnknownOutcome, "no answer in time"});
+  });
+  if (node.out_of_own_reach) return;
+  TakeLater(node, [this, index = node.index, send, answer] {
+    answer(nodes_[index]->process->Received(send.request, Now(*nodes_[index])));
+  });
 }
 
 void Cluster::SendRequest(Node& node, dgc::Send send) {
@@ -388,10 +483,12 @@ void Cluster::SendRequest(Node& node, dgc::Send send) {
   const Peer& peer = node.process->imports().GetPeer(send.peer);
   Node* const to = ByName(peer.owner);
   DGC_CHECK(to != nullptr && to != &node);
-  node.calls.push_back({send.peer, send.call});
+  if (std::find(node.peers.begin(), node.peers.end(), peer.incarnation) == node.peers.end()) {
+    node.peers.push_back(peer.incarnation);
+  }
   const NodeIndex from = node.index;
   const uint64_t life = node.life;
-  const uint64_t serial = oracle_.NextSerial();
+  const Oracle::Sent sent = oracle_.Leaves(node.shadow, send.request);
   if (tracing()) {
     Trace(absl::StrCat(node.name, " -> ", to->name, ": ", Summary(send.request),
                        Rows(send.request, oracle_)));
@@ -400,15 +497,20 @@ void Cluster::SendRequest(Node& node, dgc::Send send) {
   events_.At(deadline, [this, from, life, peer = send.peer, call = send.call] {
     Answer(from, life, peer, call, Refusal{Refusal::Code::kUnknownOutcome, "no answer in time"});
   });
-  const auto shared = std::make_shared<dgc::Send>(std::move(send));
+  const auto shared = std::make_shared<const dgc::Send>(std::move(send));
+  node.calls.push_back({shared->peer, shared->call, {shared, &shared->request}});
   Packet packet;
   packet.from = from;
   packet.to = to->index;
   packet.timeout = shared->timeout;
-  packet.arrive = [this, from, life, index = to->index, shared, serial] {
+  packet.arrive = [this, from, life, index = to->index, shared, sent, self = node.shadow] {
     Node& receiver = *nodes_[index];
-    const auto take = [this, from, life, index, shared, serial] {
-      TakeRequest(*nodes_[index], from, life, *shared, serial);
+    // What has been stopped takes what came in meanwhile in any order.
+    const bool in_turn = receiver.up && !receiver.paused;
+    const uint64_t place = in_turn ? oracle_.Arrived(self, receiver.shadow, shared->request) : 0;
+    const auto take = [this, from, life, index, shared, sent, self, place] {
+      oracle_.Taken(self, nodes_[index]->shadow, place);
+      TakeRequest(*nodes_[index], from, life, *shared, sent);
     };
     if (!receiver.up) {
       // The connection is refused: for the caller the outcome is unknown.
@@ -431,16 +533,15 @@ void Cluster::TakeLater(Node& node, std::function<void()> take) {
 }
 
 void Cluster::TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send,
-                          uint64_t serial) {
+                          const Oracle::Sent& sent) {
   Response response;
   if (to.random.PerMille(to.unavailable_per_mille)) {
+    // The only refusal that is a disturbance: a full quota is no excuse for a lapse.
     response = Refusal{Refusal::Code::kUnavailable, "try again"};
+    faults_.Between(from, to.index, now(), now() + send.timeout);
   } else {
     response = to.process->Received(send.request, Now(to));
-    oracle_.Handled(to.shadow, send.request, response, serial);
-  }
-  if (std::holds_alternative<Refusal>(response)) {
-    faults_.Between(from, to.index, now(), now() + send.timeout);
+    oracle_.Handled(to.shadow, send.request, response, sent);
   }
   if (tracing()) {
     Trace(absl::StrCat(to.name, " took from n", from, ": ", Summary(send.request),
@@ -460,16 +561,39 @@ void Cluster::Answer(NodeIndex index, uint64_t life, PeerIndex peer, uint64_t ca
                      const Response& response) {
   const auto take = [this, index, peer, call, response] {
     Node& node = *nodes_[index];
-    const auto it = std::find(node.calls.begin(), node.calls.end(), Call{peer, call});
+    const auto it = std::find_if(node.calls.begin(), node.calls.end(), [&](const Call& waiting) {
+      return waiting.peer == peer && waiting.id == call;
+    });
     if (it == node.calls.end()) return;
+    const auto request = std::move(it->request);
     node.calls.erase(it);
+    if (request != nullptr) oracle_.Answered(node.shadow, *request, response);
     if (tracing()) {
       Trace(absl::StrCat(node.name, " is answered, peer ", Raw(peer), ": ", Summary(response)));
     }
     node.process->Answered(peer, call, response, Now(node));
+    if (request != nullptr) NoteFailures(node, peer, *request, response);
     Settle(node);
   };
   At(index, life, take, nullptr);
+}
+
+// What is lost as it is dropped is reported by a record that is free by now.
+void Cluster::NoteFailures(Node& node, PeerIndex peer, const Request& request,
+                           const Response& response) {
+  std::visit(
+      [&](const auto& asked, const auto& answered) {
+        if constexpr (requires { asked.rows[answered.failures[0].index]; }) {
+          for (const Failure& failure : answered.failures) {
+            if (failure.index >= asked.rows.size()) continue;
+            const ObjectId& id = asked.rows[failure.index].id;
+            const auto object = oracle_.Find(id);
+            if (!object.has_value() || node.process->imports().Find(peer, id).has_value()) continue;
+            oracle_.Forgotten(node.shadow, *object);
+          }
+        }
+      },
+      request, response);
 }
 
 }  // namespace dgc::testkit

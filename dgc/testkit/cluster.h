@@ -56,6 +56,9 @@ struct ClusterOptions {
   std::function<void(std::string_view)> trace;
 };
 
+// The longest term that an owner with these options grants to a holder with the same.
+Duration LongestTerm(const LeaseOptions& options);
+
 class Cluster {
  public:
   explicit Cluster(ClusterOptions options);
@@ -92,6 +95,8 @@ class Cluster {
   void SetUnavailable(NodeIndex node, uint32_t per_mille);
   // The finalizers' queue is full: nothing is reclaimed until it is not; inputs and timers go on.
   void SetFinalizersFull(NodeIndex node, bool full);
+  // Its calls to itself fail, at once or without an answer.
+  void SetOutOfOwnReach(NodeIndex node, bool out);
   // An operator's word; a restart forgets it.
   void SetReaping(NodeIndex node, ReapingMode mode);
 
@@ -158,8 +163,8 @@ class Cluster {
   // --- Checks; each fails the run with what differs.
   // Hosted objects are exactly what the oracle expects of a cluster at rest.
   void CheckObjects();
-  // And so are listings, what is waiting, and which references were reported lost.  Only for a
-  // cluster whose quotas are not full: who is refused goes on asking.
+  // And so are listings, what is waiting, and which references were reported lost.  Of what is held
+  // over a quota as much is listed as fits.
   void CheckTables();
   // Nobody has anything, so every table is empty.
   void CheckEmpty();
@@ -182,7 +187,7 @@ class Cluster {
   struct Call {
     PeerIndex peer{};
     uint64_t id = 0;
-    friend bool operator==(const Call&, const Call&) = default;
+    std::shared_ptr<const Request> request;
   };
   struct Node {
     NodeIndex index = 0;
@@ -202,8 +207,12 @@ class Cluster {
     Duration taken_until{};  // when the last request that waits will be taken
     uint32_t unavailable_per_mille = 0;
     bool finalizers_full = false;
+    bool out_of_own_reach = false;
     std::vector<Deferred> deferred;
     std::vector<Call> calls;  // unanswered
+    // Runs of owners that were asked something, and how many the process last kept a record of.
+    std::vector<Incarnation> peers;
+    size_t peers_kept = 0;
     std::optional<Duration> wake;
     std::vector<Variable> variables;
     std::vector<std::string> names;   // bound ones, sorted
@@ -226,6 +235,9 @@ class Cluster {
   // Performs what the process wants done, and sets its alarm.  After every input.
   void Settle(Node& node);
   void Perform(Node& node);
+  void ReportTransition(Node& node, const Transition& transition);
+  void NotePeers(Node& node);
+  void NoteFailures(Node& node, PeerIndex peer, const Request& request, const Response& response);
   void SetAlarm(Node& node);
   // What it calls assured now.
   void CheckAssured(const Node& node);
@@ -235,7 +247,8 @@ class Cluster {
   void SendRequest(Node& node, dgc::Send send);
   void SendToSelf(Node& node, const dgc::Send& send);
   void TakeLater(Node& node, std::function<void()> take);
-  void TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send, uint64_t serial);
+  void TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Send& send,
+                   const Oracle::Sent& sent);
   void Answer(NodeIndex node, uint64_t life, PeerIndex peer, uint64_t call,
               const Response& response);
   Node* ByName(const std::string& name);

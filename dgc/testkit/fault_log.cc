@@ -24,13 +24,22 @@ const std::vector<FaultLog::Interval>& FaultLog::stops(NodeIndex node) const {
   return node < stops_.size() ? stops_[node] : none;
 }
 
-Duration FaultLog::LongestQuiet(NodeIndex a, NodeIndex b, Duration from, Duration to) const {
+void FaultLog::Closed(NodeIndex from, NodeIndex to, Duration since, Duration until) {
+  closed_.push_back({from, to, {since, until}});
+}
+
+std::vector<FaultLog::Interval> FaultLog::Relevant(NodeIndex a, NodeIndex b, Duration from,
+                                                   Duration to, bool closed) const {
   std::vector<Interval> relevant;
-  for (const Fault& fault : faults_) {
+  const auto take = [&](const Fault& fault) {
     const bool concerns = fault.b == kNobody
                               ? fault.a == a || fault.a == b
                               : (fault.a == a && fault.b == b) || (fault.a == b && fault.b == a);
     if (concerns && fault.when.to >= from && fault.when.from <= to) relevant.push_back(fault.when);
+  };
+  for (const Fault& fault : faults_) take(fault);
+  if (closed) {
+    for (const Fault& fault : closed_) take(fault);
   }
   for (const NodeIndex node : {a, b}) {
     for (const Interval& stop : stops(node)) {
@@ -39,13 +48,28 @@ Duration FaultLog::LongestQuiet(NodeIndex a, NodeIndex b, Duration from, Duratio
   }
   std::sort(relevant.begin(), relevant.end(),
             [](const Interval& x, const Interval& y) { return x.from < y.from; });
+  return relevant;
+}
+
+Duration FaultLog::LongestQuiet(NodeIndex a, NodeIndex b, Duration from, Duration to) const {
   Duration quiet{};
   Duration reached = from;
-  for (const Interval& interval : relevant) {
+  for (const Interval& interval : Relevant(a, b, from, to, /*closed=*/false)) {
     quiet = std::max(quiet, interval.from - reached);
     reached = std::max(reached, interval.to);
   }
   return std::max(quiet, to - reached);
+}
+
+Duration FaultLog::Disturbed(NodeIndex a, NodeIndex b, Duration from, Duration to) const {
+  Duration disturbed{};
+  Duration reached = from;
+  for (const Interval& interval : Relevant(a, b, from, to, /*closed=*/true)) {
+    const Duration end = std::min(interval.to, to);
+    if (end > reached) disturbed += end - std::max(reached, interval.from);
+    reached = std::max(reached, end);
+  }
+  return disturbed;
 }
 
 }  // namespace dgc::testkit

@@ -24,6 +24,8 @@ class FaultLog {
 
   // Messages between the two (in either direction) were lost, cut off or very late.
   void Between(NodeIndex a, NodeIndex b, Duration from, Duration to);
+  // That direction was cut or clogged, whether or not anything was sent.
+  void Closed(NodeIndex from, NodeIndex to, Duration since, Duration until);
   // The node did something very late.
   void At(NodeIndex node, Duration from, Duration to);
   // The node stands still, or is down, from now on.
@@ -36,6 +38,8 @@ class FaultLog {
 
   // The longest stretch of [from, to] in which nothing disturbed `a`, `b` or messages between them.
   Duration LongestQuiet(NodeIndex a, NodeIndex b, Duration from, Duration to) const;
+  // For how much of [from, to] something did, or would have.
+  Duration Disturbed(NodeIndex a, NodeIndex b, Duration from, Duration to) const;
 
  private:
   struct Fault {
@@ -47,7 +51,12 @@ class FaultLog {
 
   static constexpr Duration kNoEnd = Duration::max();
 
+  // What disturbed them, earliest first; may overlap.
+  std::vector<Interval> Relevant(NodeIndex a, NodeIndex b, Duration from, Duration to,
+                                 bool closed) const;
+
   std::vector<Fault> faults_;
+  std::vector<Fault> closed_;
   std::vector<std::vector<Interval>> stops_;  // by node
 };
 

@@ -302,6 +302,24 @@ class Operator final : public Activity {
   }
 };
 
+// Some stay so to the end: what lapses lapses all the same, a little later.
+class OutOfOwnReach final : public Activity {
+ public:
+  const char* name() const override { return "out of own reach"; }
+
+ private:
+  Duration Step() override {
+    cluster().SetOutOfOwnReach(AnyNode(), random().OneIn(2));
+    return random().Between(term() / 8, 2 * term());
+  }
+  void End() override {
+    const bool stays = random().OneIn(2);
+    for (NodeIndex node = 0; node < cluster().nodes(); ++node) {
+      cluster().SetOutOfOwnReach(node, stays);
+    }
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Activity> MakeNemesis(NemesisKind kind) {
@@ -332,6 +350,8 @@ std::unique_ptr<Activity> MakeNemesis(NemesisKind kind) {
       return std::make_unique<SlowFinalizers>();
     case NemesisKind::kMassLapse:
       return std::make_unique<MassLapse>();
+    case NemesisKind::kOutOfOwnReach:
+      return std::make_unique<OutOfOwnReach>();
     case NemesisKind::kOperator:
       break;
   }

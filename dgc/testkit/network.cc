@@ -70,17 +70,29 @@ void SimulatedNetwork::Lose(const Packet& packet, Duration sent) {
   if (packet.lose) packet.lose();
 }
 
-void SimulatedNetwork::Cut(NodeIndex from, NodeIndex to, bool cut) { LinkOf(from, to).cut = cut; }
+void SimulatedNetwork::Set(NodeIndex from, NodeIndex to, bool Link::*way, bool closed) {
+  Link& link = LinkOf(from, to);
+  const bool was = link.cut || link.clogged;
+  link.*way = closed;
+  const bool is = link.cut || link.clogged;
+  if (!was && is) link.closed_since = events_->now();
+  if (was && !is) faults_->Closed(from, to, link.closed_since, events_->now());
+}
+
+void SimulatedNetwork::Cut(NodeIndex from, NodeIndex to, bool cut) {
+  Set(from, to, &Link::cut, cut);
+}
 
 void SimulatedNetwork::Clog(NodeIndex from, NodeIndex to, bool clogged) {
-  Link& link = LinkOf(from, to);
-  link.clogged = clogged;
+  Set(from, to, &Link::clogged, clogged);
   if (clogged) return;
-  for (const auto& packet : std::exchange(link.waiting, {})) Launch(packet, events_->now());
+  for (const auto& packet : std::exchange(LinkOf(from, to).waiting, {})) {
+    Launch(packet, events_->now());
+  }
 }
 
 void SimulatedNetwork::HoldClogged(NodeIndex from, NodeIndex to) {
-  LinkOf(from, to).clogged = false;
+  Set(from, to, &Link::clogged, false);
 }
 
 void SimulatedNetwork::HealAll() {

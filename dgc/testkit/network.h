@@ -68,10 +68,13 @@ class SimulatedNetwork {
   struct Link {
     bool cut = false;
     bool clogged = false;
+    Duration closed_since{};  // while it is cut or clogged
     std::vector<std::shared_ptr<Packet>> waiting;
   };
 
   Link& LinkOf(NodeIndex from, NodeIndex to);
+  // Sets one of the two ways in which a link can be closed.
+  void Set(NodeIndex from, NodeIndex to, bool Link::*way, bool closed);
   void Launch(const std::shared_ptr<Packet>& packet, Duration sent);
   void Arrive(const std::shared_ptr<Packet>& packet, Duration sent);
   void Lose(const Packet& packet, Duration sent);

@@ -41,6 +41,12 @@ std::string Oracle::Describe(ShadowObject object) const {
   return absl::StrCat("object ", Raw(object), " of ", Describe(At(object).owner));
 }
 
+std::optional<ShadowProcess> Oracle::FindRun(Incarnation incarnation) const {
+  const auto it = by_incarnation_.find(dgc::Raw(incarnation));
+  if (it == by_incarnation_.end()) return std::nullopt;
+  return it->second;
+}
+
 std::optional<ShadowObject> Oracle::Find(const ObjectId& id) const {
   const auto it = by_id_.find(id);
   if (it == by_id_.end()) return std::nullopt;
@@ -62,6 +68,7 @@ ShadowProcess Oracle::Started(NodeIndex node, const ClientId& self, Incarnation 
   run.incarnation = incarnation;
   runs_.push_back(std::move(run));
   by_client_[self] = process;
+  by_incarnation_[dgc::Raw(incarnation)] = process;
   return process;
 }
 
@@ -80,7 +87,7 @@ void Oracle::Ended(ShadowProcess process) {
   At(process).ended = true;
   At(process).ended_at = events_->now();
   for (const ShadowObject object : At(process).objects) {
-    if (At(object).exists) Gone(object);
+    if (At(object).exists) Gone(object, ReclaimReason::kUnspecified);
   }
 }
 
@@ -192,11 +199,13 @@ void Oracle::Unnamed(ShadowObject object) {
 void Oracle::Unexported(ShadowObject object) {
   if (!At(object).exists) return;
   At(object).unexported = true;
-  Gone(object);
+  Gone(object, ReclaimReason::kUnexport);
 }
 
-void Oracle::Gone(ShadowObject object) {
+void Oracle::Gone(ShadowObject object, ReclaimReason why) {
   At(object).exists = false;
+  At(object).gone_at = events_->now();
+  At(object).gone_why = why;
   --existing_;
   for (const ShadowObject to : std::exchange(At(object).edges, {})) {
     EraseOne(At(to).edges_in, object);
@@ -255,206 +264,6 @@ void Oracle::CopyArrived(ShadowCopy copy, std::optional<ShadowProcess> receiver)
   hold.copies.push_back(copy);
 }
 
-// --- What the collector does.
-
-Oracle::Lease& Oracle::LeaseOf(ShadowProcess client, ShadowProcess owner) {
-  return leases_[{Raw(client), Raw(owner)}];
-}
-
-Duration Oracle::CountedSince(ShadowProcess owner, Duration from) const {
-  const NodeIndex node = At(owner).node;
-  const auto local = [&](Duration when) { return local_clock_(node, when); };
-  Duration counted = local(events_->now()) - local(from);
-  const auto& stops = faults_->stops(node);
-  for (auto stop = stops.rbegin(); stop != stops.rend() && stop->from >= from; ++stop) {
-    const Duration length = local(std::min(stop->to, events_->now())) - local(stop->from);
-    counted -= std::max(length - options_.pause, Duration::zero());
-  }
-  return counted;
-}
-
-bool Oracle::LeaseRuns(const Lease& lease, ShadowProcess owner) const {
-  return lease.known && CountedSince(owner, lease.accepted_at) < lease.term + options_.limbo;
-}
-
-void Oracle::LapsedPerhaps(Lease& lease) {
-  lease.gaps.push_back({lease.accepted_at, events_->now(), lease.term});
-  ++lease.epoch;
-}
-
-// A later expiry stays.
-void Oracle::Extend(Lease& lease, ShadowProcess owner, Duration term) {
-  if (LeaseRuns(lease, owner) && lease.term - CountedSince(owner, lease.accepted_at) > term) return;
-  lease.known = true;
-  lease.accepted_at = events_->now();
-  lease.term = term;
-}
-
-void Oracle::Handled(ShadowProcess owner, const Request& request, const Response& response,
-                     uint64_t serial) {
-  if (std::holds_alternative<Refusal>(response)) return;
-  const ClientId self = std::visit([](const auto& typed) { return typed.client; }, request);
-  const auto client = by_client_.find(self);
-  if (client == by_client_.end()) return;
-  const auto mismatch = [&] { Fail(absl::StrCat(Describe(owner), " answered another question")); };
-  if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
-    const auto* answer = std::get_if<DirtyResponse>(&response);
-    if (answer == nullptr) return mismatch();
-    Heard(*dirty, *answer, client->second, owner, serial);
-  } else if (const auto* clean = std::get_if<CleanRequest>(&request)) {
-    if (!std::holds_alternative<CleanResponse>(response)) return mismatch();
-    Heard(*clean, client->second, owner, serial);
-  } else if (const auto* renew = std::get_if<RenewRequest>(&request)) {
-    const auto* answer = std::get_if<RenewResponse>(&response);
-    if (answer == nullptr) return mismatch();
-    Heard(*renew, *answer, client->second, owner);
-  } else if (const auto* transit = std::get_if<TransitRequest>(&request)) {
-    const auto* answer = std::get_if<TransitResponse>(&response);
-    if (answer == nullptr) return mismatch();
-    Heard(*transit, *answer);
-  }
-}
-
-void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
-                   ShadowProcess owner, uint64_t serial) {
-  Lease& lease = LeaseOf(client, owner);
-  // What it does not name may be listed no more.
-  if (lease.known && !LeaseRuns(lease, owner)) LapsedPerhaps(lease);
-  Extend(lease, owner, response.granted_term);
-  lease.applied = std::max(lease.applied, request.sequence);
-  auto failure = response.failures.begin();
-  for (uint32_t i = 0; i < request.rows.size(); ++i) {
-    if (failure != response.failures.end() && failure->index == i) {
-      if (failure->reason == FailureReason::kStale) DGC_PROBE("dirty refused as stale");
-      ++failure;
-      continue;
-    }
-    const auto object = Find(request.rows[i].id);
-    if (!object.has_value() || At(*object).owner != owner) continue;
-    Consumed(request.rows[i], serial);
-    CheckNotStale(client, *object, request.sequence);
-    Accepted(client, *object, lease.epoch, serial);
-  }
-}
-
-void Oracle::Heard(const CleanRequest& request, ShadowProcess client, ShadowProcess owner,
-                   uint64_t serial) {
-  for (const Row& row : request.rows) {
-    Consumed(row, serial);
-    const auto object = Find(row.id);
-    if (!object.has_value()) continue;
-    Said& said = said_[{Raw(client), Raw(*object)}];
-    if (request.sequence < said.cleaned) continue;
-    said.cleaned = request.sequence;
-    said.cleaned_at = events_->now();
-  }
-  Lease& lease = LeaseOf(client, owner);
-  lease.applied = std::max(lease.applied, request.sequence);
-}
-
-void Oracle::CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNumber sequence) {
-  Said& said = said_[{Raw(client), Raw(object)}];
-  const bool overtaken = sequence < said.cleaned && said.listed < said.cleaned;
-  if (overtaken && CountedSince(At(object).owner, said.cleaned_at) < options_.departed_term) {
-    Fail(absl::StrCat("a dirty #", dgc::Raw(sequence), " of ", Describe(client), " for ",
-                      Describe(object), " was accepted though clean #", dgc::Raw(said.cleaned),
-                      " had come before"));
-  }
-  said.listed = std::max(said.listed, sequence);
-  said.lapses = LeaseOf(client, At(object).owner).lapses;
-}
-
-void Oracle::Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial) {
-  if (!At(object).exists && !At(object).unexported) {
-    Fail(absl::StrCat("a listing of ", Describe(object), ", which is gone, was accepted"));
-  }
-  for (uint32_t i = HoldOf(client, object); i != kNone; i = holds_[i].previous) {
-    if (holds_[i].since > serial) {
-      DGC_PROBE("dirty of an earlier possession arrives");
-      continue;
-    }
-    holds_[i].listed = true;
-    holds_[i].epoch = epoch;
-  }
-}
-
-void Oracle::Consumed(const Row& row, uint64_t serial) {
-  const auto object = Find(row.id);
-  if (dgc::Raw(row.transit) == 0 || !object.has_value()) return;
-  const auto it = by_token_.find({dgc::Raw(row.transit), Raw(*object)});
-  if (it == by_token_.end()) return;
-  Consumed(copies_[it->second], serial);
-}
-
-void Oracle::Consumed(Copy& copy, uint64_t serial) {
-  const ShadowProcess owner = At(copy.object).owner;
-  // Being named again does not prolong how long it is remembered.
-  if (!copy.consumed) {
-    copy.consumed_at = events_->now();
-    if (copy.unused > 0 && CountedSince(owner, copy.granted_at) < copy.term) --copy.unused;
-  }
-  copy.consumed = true;
-  copy.consumed_by = serial;
-}
-
-void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
-                   ShadowProcess owner) {
-  if (response.result == RenewResult::kUnknownClient) {
-    DGC_PROBE("renew of an unknown client");
-    return;
-  }
-  Lease& lease = LeaseOf(client, owner);
-  // Whether the owner has found both sides to agree: then whatever was listed still is.
-  const bool agreed = response.result == RenewResult::kOk && request.sequence >= lease.applied;
-  const bool ran = LeaseRuns(lease, owner);
-  if (!ran) DGC_PROBE("renew arrives after the term, before the lapse is decided");
-  if (lease.known && !ran && !agreed) LapsedPerhaps(lease);
-  Extend(lease, owner, response.granted_term);
-  if (response.result != RenewResult::kOk) {
-    DGC_PROBE("digests differ");
-    ++differences_;
-  }
-  if (!agreed || lease.epoch == 0) return;
-  // Only if the two mean what the oracle means: a holder that knows of its lapse has begun anew.
-  std::vector<uint32_t> listed;
-  Digest digest;
-  for (const uint32_t index : At(client).holds) {
-    const Hold& hold = holds_[index];
-    if (!hold.listed || hold.ended || At(hold.object).owner != owner) continue;
-    listed.push_back(index);
-    digest.Add(At(hold.object).id);
-  }
-  if (digest != request.held) return;
-  for (const uint32_t index : listed) holds_[index].epoch = lease.epoch;
-}
-
-void Oracle::Heard(const TransitRequest& request, const TransitResponse& response) {
-  auto failure = response.failures.begin();
-  for (uint32_t i = 0; i < request.rows.size(); ++i) {
-    if (failure != response.failures.end() && failure->index == i) {
-      DGC_PROBE("hand-on of an object that is gone");
-      ++failure;
-      continue;
-    }
-    const auto object = Find(request.rows[i].id);
-    if (!object.has_value()) continue;
-    const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
-    if (it == by_token_.end()) continue;
-    Copy& copy = copies_[it->second];
-    const ShadowProcess owner = At(*object).owner;
-    if (copy.consumed) {
-      DGC_PROBE("a hand-on is declared after it was taken up");
-      At(*object).declared_late = true;
-      if (CountedSince(owner, copy.consumed_at) >= options_.transit_term) ++copy.unused;
-    } else if (!copy.granted || CountedSince(owner, copy.granted_at) >= copy.term) {
-      ++copy.unused;
-    }
-    copy.granted = true;
-    copy.granted_at = events_->now();
-    copy.term = response.granted_term;
-  }
-}
-
 // --- Safety.
 
 void Oracle::RequireCause(const Hold& hold, Duration from, Duration to, Duration term,
@@ -476,12 +285,13 @@ bool Oracle::Protected(Hold& hold) {
     const Lease& lease = LeaseOf(hold.process, owner);
     if (hold.epoch != lease.epoch) {
       const Lease::Gap& gap = lease.gaps[hold.epoch];
-      RequireCause(hold, gap.from, gap.to, gap.term * 3 / 4, "the lease");
+      RequireCause(hold, gap.from, gap.to, gap.term / 2, "the lease");
       return false;
     }
     if (LeaseRuns(lease, owner)) return true;
-    // A holder renews at half its term, and after a failure tries again within a quarter.
-    RequireCause(hold, lease.accepted_at, events_->now(), lease.term * 3 / 4, "the lease");
+    // A holder renews at a third of its term, or an eighth later if answers are missing, and after
+    // a failure tries again within a quarter.
+    RequireCause(hold, lease.heard_at, EndOf(lease), lease.heard_term / 2, "the lease");
     return false;
   }
   if (hold.visiting) return false;
@@ -490,7 +300,8 @@ bool Oracle::Protected(Hold& hold) {
     return Protected(copies_[Raw(copy)], hold.since);
   });
   hold.visiting = false;
-  if (by_copy) return true;
+  // Who is refused for a full quota holds at its own risk.
+  if (by_copy || Refused(hold)) return by_copy;
   RequireCause(hold, hold.began, events_->now(), options_.transit_term / 2, "the first listing");
   return false;
 }
@@ -572,6 +383,13 @@ void Oracle::Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason re
     Fail(absl::StrCat("UNSAFE: ", Describe(*object), " was reclaimed (reason ",
                       static_cast<int>(reason), ") although ", *protector));
   }
+  for (uint32_t i = 0; i < runs_.size(); ++i) {
+    const Lease* const lease = FindLease(ShadowProcess{i}, owner);
+    if (lease == nullptr || !lease->listings.contains(*object)) continue;
+    Fail(absl::StrCat("UNSAFE: ", Describe(*object), " was reclaimed (reason ",
+                      static_cast<int>(reason), ") although it is listed for ",
+                      Describe(ShadowProcess{i}), ", of which no lapse was reported"));
+  }
   const auto unused = At(*object).unused;
   if (options_.prompt > Duration::zero() && unused.has_value() && !At(*object).declared_late &&
       events_->now() - *unused > options_.prompt) {
@@ -579,7 +397,7 @@ void Oracle::Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason re
                       Milliseconds(events_->now() - *unused), " ms after its last use (reason ",
                       static_cast<int>(reason), ") though nothing went wrong"));
   }
-  Gone(*object);
+  Gone(*object, reason);
 }
 
 }  // namespace dgc::testkit

@@ -20,10 +20,14 @@
 //     the protection goes on.
 //   Even an unprotected holder must have had bad luck: that a whole term passed without renewal
 //   although the fault log knows of nothing that disturbed the two is a bug as well.
-//   HONESTY.  A reference reported lost is to an object that is gone; whoever has a reference to an
-//   object that is gone was told, once.  What a process calls assured exists and is covered by a
-//   lease.  A hand-on reported as not taken up was not taken up in time, and is reported once.
-//   ORDER.  What an owner reports of a client and of the brake can follow what it reported before.
+//   HONESTY.  A reference reported lost is to an object that is gone, for the cause and at the time
+//   reported; whoever has a reference to an object that is gone was told, once.  What a process
+//   calls assured exists and is covered by a lease.  Whoever hands on is told if nobody takes it up
+//   in time, soon and once, and not told otherwise.
+//   LISTINGS.  Both sides' sets follow from the requests and answers alone.  What is listed ends by
+//   a Clean, a complete Dirty, a goodbye or a lapse that is reported, and no object is reclaimed
+//   before.  A renewal says that the two sets differ if, and only if, they do.
+//   ORDER.  What a process reports as an owner and as a holder can follow what it reported before.
 //   LIVENESS.  FindExpected(): what is left once all has settled.
 //
 // Thread-compatible.
@@ -31,7 +35,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +71,20 @@ struct OracleOptions {
   Duration limbo{};
   // Of an owner: how long the number of a Clean is remembered at least.  Zero: not at all.
   Duration departed_term{};
+  // Of an owner: how many clients it keeps, how much it lists for each, and for all.
+  uint64_t clients_max = 0;
+  uint64_t listings_per_client_max = 0;
+  uint64_t listings_max = 0;
+  // How long after its transit lease has ended whoever handed on hears that it was not taken up.
+  Duration told_within{};
+  // How long who hands on may be cut off meanwhile: as short as no lease notices.
+  Duration unnoticed{};
+  // Of an owner: how long a lapse waits for its call to itself.
+  Duration self_call_timeout{};
+  // Of an owner: whether it remembers which hand-ons were taken up.
+  bool remembers_named = true;
+  // Of an owner: whether it remembers what it has reclaimed.
+  bool remembers_reclaimed = true;
   // Zero, or how long after its last use an object without cycles may live on: for runs in which
   // nothing goes wrong.
   Duration prompt{};
@@ -102,19 +122,43 @@ class Oracle {
   // --- What the collector does.
   // A number that grows: what happened before which other thing.
   uint64_t NextSerial() { return ++serial_; }
-  // `request`, sent at `serial`, has reached `owner`, which answered.
+  // What there was when a request left.
+  struct Sent {
+    uint64_t serial = 0;
+    Duration at{};
+    std::set<ShadowObject> believed;  // what its sender knew to be listed, of a renewal
+  };
+  Sent Leaves(ShadowProcess client, const Request& request);
+  // A request has come in at `owner`; it waits there, in turn, until it is taken.
+  uint64_t Arrived(ShadowProcess client, ShadowProcess owner, const Request& request);
+  void Taken(ShadowProcess client, ShadowProcess owner, uint64_t place);
+  // `request` has reached `owner`, which answered.
   void Handled(ShadowProcess owner, const Request& request, const Response& response,
-               uint64_t serial);
+               const Sent& sent);
+  // That answer, or the transport's word, has reached who asked.
+  void Answered(ShadowProcess client, const Request& request, const Response& response);
+  // The client has just let go of its record of the object, or of that run of an owner.
+  void Forgotten(ShadowProcess client, ShadowObject object) {
+    LeaseOf(client, OwnerOf(object)).believed.erase(object);
+  }
+  void SessionEnded(ShadowProcess client, ShadowProcess owner);
   void Reclaimed(ShadowProcess owner, const ObjectId& id, ReclaimReason reason);
-  void Lost(ShadowProcess holder, const ObjectId& id);
+  void Lost(ShadowProcess holder, const ObjectId& id, const dgc::Lost& lost);
   // Somebody was told that the object is gone.
   void SaidToBeGone(ShadowObject object);
   // The holder calls its reference assured.
   void CheckAssured(ShadowProcess holder, ShadowObject object);
+  // An owner's report, and a holder's of one run of an owner.
   void Happened(ShadowProcess process, const Transition& transition);
+  void Happened(ShadowProcess holder, ShadowProcess owner, Transition::Kind kind);
   void HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token);
   // An operator has told the process whether to act on lapses.
-  void ToldToReap(ShadowProcess process) { At(process).told_to_reap = true; }
+  void ToldToReap(ShadowProcess process) {
+    At(process).told_to_reap = true;
+    HeldBack(process);
+  }
+  // What ends there may be decided late: it cannot reach itself, or all takes its time.
+  void HeldBack(ShadowProcess process) { At(process).held_back = true; }
 
   // --- What must be so.
   // The first thing that broke.
@@ -134,9 +178,17 @@ class Oracle {
   Range ExpectedListings(ShadowProcess owner) const;
   // How many objects of others `holder` has listed.
   Range ExpectedHeld(ShadowProcess holder) const;
+  // How many pairs the owner has listed, as it has answered.
+  uint64_t Listings(ShadowProcess owner) const;
+  // Whether more is held of some owner than it lists, or it has no room for one more client.
+  bool OverQuota(ShadowProcess holder) const;
+  // The run of that incarnation.
+  std::optional<ShadowProcess> FindRun(Incarnation incarnation) const;
   // What `owner` hosts and the collector has not reclaimed.
   std::vector<ShadowObject> ExistingObjects(ShadowProcess owner) const;
-  // Fails for a reference that somebody still has to an object that is gone, and was not told of.
+  // Fails for a reference that somebody still has to an object that is gone, and was not told of,
+  // for a hand-on that nobody took up, of which the sender was not told, and for a re-listing that
+  // has not ended.
   void CheckAllTold();
 
   std::optional<ShadowObject> Find(const ObjectId& id) const;
@@ -146,6 +198,7 @@ class Oracle {
   // The objects that `from` has edges to, in no particular but a reproducible order.
   const std::vector<ShadowObject>& Edges(ShadowObject from) const { return At(from).edges; }
   NodeIndex NodeOf(ShadowObject object) const { return At(At(object).owner).node; }
+  NodeIndex NodeOf(ShadowProcess process) const { return At(process).node; }
   Incarnation IncarnationOf(ShadowObject object) const { return At(At(object).owner).incarnation; }
   ShadowProcess OwnerOf(ShadowObject object) const { return objects_[Raw(object)].owner; }
   size_t existing() const { return existing_; }
@@ -189,7 +242,15 @@ class Oracle {
     bool consumed = false;
     uint64_t consumed_by = 0;  // serial of the request that named it
     Duration consumed_at{};
-    uint32_t unused = 0;  // how many transit leases it may have had that nobody took up in time
+    bool in_time = false;  // it was consumed before a transit lease of its own had ended
+    // Of a hand-on: how often the owner has accepted its declaration, the sender's lapses before
+    // the last, whether that may have come after the owner forgot that it was consumed, and how
+    // often the sender heard that nobody took it up.
+    uint32_t declared = 0;
+    uint32_t lapses = 0;
+    bool forgotten = false;
+    bool straggled = false;  // a declaration came when its sender had long given it up
+    uint32_t reported = 0;
   };
   struct Object {
     ObjectId id;
@@ -208,6 +269,8 @@ class Oracle {
     bool unexported = false;
     bool ended = false;      // by force, and reported
     bool condemned = false;  // reported lost before it was reclaimed
+    Duration gone_at{};
+    ReclaimReason gone_why{};
     uint32_t mark = 0;
     bool expected = false;
     // Tarjan's numbers; 0 is not visited.
@@ -223,6 +286,7 @@ class Oracle {
     bool ended = false;
     bool braking = false;
     bool told_to_reap = false;
+    bool held_back = false;  // what ends may be decided late, at some time
     Duration ended_at{};
     std::vector<ShadowObject> objects;  // ever hosted
     std::vector<uint32_t> holds;        // ever begun
@@ -232,10 +296,15 @@ class Oracle {
     // As the owner last reported.
     enum class Standing : uint8_t { kNone, kKnown, kLimbo };
     Standing standing = Standing::kNone;
-    uint32_t lapses = 0;  // reported
+    uint32_t lapses = 0;                 // reported
+    std::optional<Duration> lapsed_at;   // the last one
+    std::optional<Duration> refused_at;  // the last request that was, for a full quota
     bool known = false;
     Duration accepted_at{};
     Duration term{};
+    // The latest request that was answered with a term; it may have left a later expiry alone.
+    Duration heard_at{};
+    Duration heard_term{};
     // How often it may have lapsed: a gap longer than the term, ended by a Dirty.
     uint32_t epoch = 0;
     struct Gap {
@@ -243,6 +312,26 @@ class Oracle {
     };
     std::vector<Gap> gaps;  // by epoch
     SequenceNumber applied{};
+    // What the owner has listed, each with the number of its Dirty; `doubted` where a ghost came
+    // after the owner may have forgotten the client and its numbers.
+    std::map<ShadowObject, SequenceNumber> listings;
+    SequenceNumber latest{};
+    bool doubted = false;
+    // Its requests that came in while the lease ran, and wait in the owner's process: how often
+    // that had stood still by then.
+    std::map<uint64_t, size_t> waiting;
+    // What the last answer to the client said cannot be listed, and why.
+    std::map<ShadowObject, Failure> failed;
+    // What the client knows of that.
+    std::set<ShadowObject> believed;
+    // The client lists all again, and no complete Dirty was answered yet.
+    bool relisting = false;
+    // As many notices were waiting for the client as are kept.
+    bool notices_full = false;
+    // The client's last report was of a failure.
+    bool failing = false;
+    // The client has had an answer of this owner, so it may report something of it.
+    bool answered = false;
   };
   // What one client has said to an owner of one object.
   struct Said {
@@ -258,30 +347,45 @@ class Oracle {
   Run& At(ShadowProcess process) { return runs_[Raw(process)]; }
   const Run& At(ShadowProcess process) const { return runs_[Raw(process)]; }
   Lease& LeaseOf(ShadowProcess client, ShadowProcess owner);
+  // The same, without making one.
+  const Lease* FindLease(ShadowProcess client, ShadowProcess owner) const;
   uint32_t HoldOf(ShadowProcess process, ShadowObject object) const;
   // The present hold, begun if there is none.
   Hold& Begin(ShadowProcess process, ShadowObject object);
   void EndIfUnused(Hold& hold);
   // To be called after every change of who has it.
   void NoteUse(ShadowObject object);
-  void Gone(ShadowObject object);
+  void Gone(ShadowObject object, ReclaimReason why);
 
+  // How long ago that was by the clock of `owner`.
+  Duration Ago(ShadowProcess owner, Duration when) const;
   // The time that passed since `from` on the clock of `owner`, its own stops not counted.
   Duration CountedSince(ShadowProcess owner, Duration from) const;
   // Limbo counts: a renewal in it is as good as one before.
   bool LeaseRuns(const Lease& lease, ShadowProcess owner) const;
+  // When the lease ended that ends no later than now.
+  Duration EndOf(const Lease& lease) const;
   void LapsedPerhaps(Lease& lease);
   void Extend(Lease& lease, ShadowProcess owner, Duration term);
   // Whether the protocol protects it now.  If not, checks that there was a cause.
   bool Protected(Hold& hold);
   bool Protected(const Copy& copy, uint64_t held_since);
   void RequireCause(const Hold& hold, Duration from, Duration to, Duration term, const char* what);
+  void CheckLapse(Lease& lease, ShadowProcess owner);
+  // Fails with what a process reports, if it cannot be so.
+  void Require(bool holds, ShadowProcess process, const char* what);
   // Who protects the object, by handles, names, holders, copies and edges of its own process.
   std::optional<std::string> Protector(ShadowObject object);
   std::optional<std::string> DirectProtector(ShadowObject object);
 
+  // Whether it was refused for a full quota, or waits behind what was.
+  bool Refused(const Hold& hold) const;
   void Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
              ShadowProcess owner, uint64_t serial);
+  // As the owner does for a complete Dirty: what it does not name is listed no more.
+  void Complete(Lease& lease, const DirtyRequest& request);
+  void CheckCompared(const Lease& lease, RenewResult result, const std::set<ShadowObject>& believed,
+                     ShadowProcess client, ShadowProcess owner);
   void Accepted(ShadowProcess client, ShadowObject object, uint32_t epoch, uint64_t serial);
   void Heard(const CleanRequest& request, ShadowProcess client, ShadowProcess owner,
              uint64_t serial);
@@ -289,10 +393,25 @@ class Oracle {
   void CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNumber sequence);
   void Consumed(const Row& row, uint64_t serial);
   void Consumed(Copy& copy, uint64_t serial);
-  void Heard(const TransitRequest& request, const TransitResponse& response);
+  void Heard(const TransitRequest& request, const TransitResponse& response, ShadowProcess client,
+             ShadowProcess owner, const Sent& sent);
+  void Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner,
+                const Sent& sent);
+  // Whether the sender of a hand-on could hear of it in good time.
+  bool Reachable(const Copy& copy) const;
+  void CheckHandOnTold(const Copy& copy);
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
-             ShadowProcess owner);
+             ShadowProcess owner, const std::set<ShadowObject>& believed);
+  // Whether what an owner answers for one id is so.
+  void CheckFailure(ShadowProcess owner, const ObjectId& id, const Failure& failure);
+  // All that is listed for it is gone.
+  static void Unlist(Lease& lease);
 
+  // How many objects of `owner` each process holds, in the sense of ExpectedListings().
+  std::map<ShadowProcess, Range> HeldOf(ShadowProcess owner) const;
+  // Whether more processes want to be listed at `owner`, for whatever they have, or more is wanted
+  // by all of them, than it has room for.  `besides` wants something too.
+  bool Crowded(ShadowProcess owner, std::optional<ShadowProcess> besides = std::nullopt) const;
   void ExpectFrom(std::vector<ShadowObject> roots);
   std::vector<ShadowObject> CrossHostCycles();
   void StrongConnect(ShadowObject root, uint32_t* next, std::vector<ShadowObject>* found);
@@ -309,6 +428,7 @@ class Oracle {
   std::vector<Copy> copies_;
   absl::flat_hash_map<ObjectId, ShadowObject> by_id_;
   absl::flat_hash_map<ClientId, ShadowProcess> by_client_;
+  absl::flat_hash_map<uint64_t, ShadowProcess> by_incarnation_;
   absl::flat_hash_map<std::pair<uint64_t, uint32_t>, uint32_t> by_token_;  // and object -> copy
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Lease> leases_;       // client, owner
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, Said> said_;          // client, object

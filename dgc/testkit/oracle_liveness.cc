@@ -119,27 +119,83 @@ std::vector<ShadowObject> Oracle::ExistingObjects(ShadowProcess owner) const {
   return existing;
 }
 
-Oracle::Range Oracle::ExpectedListings(ShadowProcess owner) const {
-  Range range;
+std::map<ShadowProcess, Oracle::Range> Oracle::HeldOf(ShadowProcess owner) const {
+  std::map<ShadowProcess, Range> held;
   for (const ShadowObject object : At(owner).objects) {
+    const bool may_be_listed =
+        At(object).exists || (At(object).unexported && !At(At(object).owner).ended);
+    if (!may_be_listed) continue;
     for (const uint32_t index : At(object).holds) {
       if (holds_[index].ended) continue;
+      Range& range = held[holds_[index].process];
       if (At(object).exists) ++range.low;
-      if (At(object).exists || At(object).unexported) ++range.high;
+      ++range.high;
     }
   }
-  return range;
+  return held;
+}
+
+bool Oracle::Crowded(ShadowProcess owner, std::optional<ShadowProcess> besides) const {
+  std::set<ShadowProcess> clients;
+  if (besides.has_value()) clients.insert(*besides);
+  uint64_t wanted = 0;
+  for (const ShadowObject object : At(owner).objects) {
+    for (const uint32_t index : At(object).holds) {
+      const Hold& hold = holds_[index];
+      if (hold.ended) continue;
+      if (!hold.told || hold.again) clients.insert(hold.process);
+      ++wanted;
+    }
+  }
+  return clients.size() > options_.clients_max || wanted > options_.listings_max;
+}
+
+bool Oracle::OverQuota(ShadowProcess holder) const {
+  for (uint32_t i = 0; i < runs_.size(); ++i) {
+    const Lease* const lease = FindLease(holder, ShadowProcess{i});
+    if (lease == nullptr) continue;
+    if (Crowded(ShadowProcess{i}, holder)) return true;
+    const auto held = HeldOf(ShadowProcess{i});
+    const auto mine = held.find(holder);
+    if (mine == held.end()) continue;
+    if (mine->second.high > options_.listings_per_client_max) return true;
+  }
+  return false;
+}
+
+// Of what is more than the quotas allow, as much is listed as fits.
+Oracle::Range Oracle::ExpectedListings(ShadowProcess owner) const {
+  Range sum;
+  const auto held = HeldOf(owner);
+  for (const auto& [holder, range] : held) {
+    sum.low += std::min(range.low, options_.listings_per_client_max);
+    sum.high += std::min(range.high, options_.listings_per_client_max);
+  }
+  if (Crowded(owner)) sum.low = 0;
+  return sum;
 }
 
 Oracle::Range Oracle::ExpectedHeld(ShadowProcess holder) const {
-  Range range;
-  for (const uint32_t index : At(holder).holds) {
-    const Object& object = At(holds_[index].object);
-    if (holds_[index].ended) continue;
-    if (object.exists) ++range.low;
-    if (object.exists || (object.unexported && !At(object.owner).ended)) ++range.high;
+  Range sum;
+  for (uint32_t i = 0; i < runs_.size(); ++i) {
+    const auto held = HeldOf(ShadowProcess{i});
+    const auto mine = held.find(holder);
+    if (mine == held.end()) continue;
+    if (!Crowded(ShadowProcess{i})) {
+      sum.low += std::min(mine->second.low, options_.listings_per_client_max);
+    }
+    sum.high += std::min(mine->second.high, options_.listings_per_client_max);
   }
-  return range;
+  return sum;
+}
+
+uint64_t Oracle::Listings(ShadowProcess owner) const {
+  uint64_t count = 0;
+  for (uint32_t i = 0; i < runs_.size(); ++i) {
+    const Lease* const lease = FindLease(ShadowProcess{i}, owner);
+    if (lease != nullptr) count += lease->listings.size();
+  }
+  return count;
 }
 
 }  // namespace dgc::testkit

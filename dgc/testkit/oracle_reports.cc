@@ -1,20 +1,43 @@
 // The part of the oracle that judges what processes say: of losses, leases and hand-ons.
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "dgc/core/probe.h"
+#include "dgc/core/reference_error.h"
 #include "dgc/testkit/oracle.h"
 
 namespace dgc::testkit {
+namespace {
+
+int64_t Milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+}  // namespace
 
 // --- Losses.
 
-void Oracle::Lost(ShadowProcess holder, const ObjectId& id) {
+void Oracle::Lost(ShadowProcess holder, const ObjectId& id, const dgc::Lost& lost) {
   const auto object = Find(id);
   if (!object.has_value()) {
     Fail(absl::StrCat(Describe(holder), " was told of the loss of an object that never was"));
     return;
   }
+  const ShadowProcess owner = OwnerOf(*object);
+  const Lease& lease = LeaseOf(holder, owner);
+  const auto failed = lease.failed.find(*object);
+  const bool restarted = lost.cause == LossCause::kOwnerRestarted;
+  if (restarted ? !At(owner).ended
+                : failed == lease.failed.end() || lost.cause != CauseOf(failed->second.reason) ||
+                      lost.reclaim_reason != failed->second.reclaim_reason ||
+                      lost.reclaimed_ago != failed->second.reclaimed_ago) {
+    Fail(absl::StrCat(Describe(holder), " was told of the loss of ", Describe(*object),
+                      " for a cause (", static_cast<int>(lost.cause), ") that no owner gave"));
+  }
   SaidToBeGone(*object);
+  Forgotten(holder, *object);
   const uint32_t index = HoldOf(holder, *object);
   if (index == kNone) return;
   Hold& hold = holds_[index];
@@ -23,6 +46,39 @@ void Oracle::Lost(ShadowProcess holder, const ObjectId& id) {
   }
   hold.told = true;
   hold.again = false;
+}
+
+void Oracle::CheckFailure(ShadowProcess owner, const ObjectId& id, const Failure& failure) {
+  const auto object = Find(id);
+  if (!object.has_value() || OwnerOf(*object) != owner) return;
+  const Object& record = At(*object);
+  const auto require = [&](bool holds) {
+    if (holds) return;
+    Fail(absl::StrCat(Describe(owner), " says of ", Describe(*object), " what is not so: reason ",
+                      static_cast<int>(failure.reason), ", reclaimed for ",
+                      static_cast<int>(failure.reclaim_reason), " ",
+                      Milliseconds(failure.reclaimed_ago), " ms ago"));
+  };
+  switch (failure.reason) {
+    case FailureReason::kReclaimed:
+      if (record.exists) SaidToBeGone(*object);
+      if (record.condemned && record.exists) {
+        return require(failure.reclaim_reason == ReclaimReason::kCycle);
+      }
+      require(!record.unexported && failure.reclaim_reason == record.gone_why &&
+              failure.reclaimed_ago == Ago(owner, record.gone_at));
+      break;
+    case FailureReason::kUnexported:
+      require(record.unexported && failure.reclaimed_ago == Ago(owner, record.gone_at));
+      break;
+    case FailureReason::kUnknown:
+      require(!record.exists && !options_.remembers_reclaimed);
+      break;
+    default:
+      if (failure.reason == FailureReason::kStale) DGC_PROBE("dirty refused as stale");
+      require(record.exists && !record.condemned);
+      break;
+  }
 }
 
 void Oracle::SaidToBeGone(ShadowObject object) {
@@ -41,9 +97,21 @@ void Oracle::CheckAllTold() {
     if (hold.ended || hold.told || object.exists) continue;
     // Whoever uses it hears that it was unexported; who only has it need not.
     if (object.unexported && !At(object.owner).ended) continue;
+    // Nor does an owner answer who is one too many.
+    if (Refused(hold) && Crowded(object.owner)) continue;
     Fail(absl::StrCat(Describe(hold.process), " still has ", Describe(hold.object),
                       ", which is gone, and was never told"));
     return;
+  }
+  for (const auto& [pair, lease] : leases_) {
+    if (!lease.relisting || lease.believed.empty() || At(ShadowProcess{pair.second}).ended)
+      continue;
+    if (!At(ShadowProcess{pair.first}).holding || lease.refused_at.has_value()) continue;
+    Fail(absl::StrCat("LISTINGS: ", Describe(ShadowProcess{pair.first}),
+                      " lists all again, and never comes to an end"));
+  }
+  for (const Copy& copy : copies_) {
+    if (copy.sender != At(copy.object).owner) CheckHandOnTold(copy);
   }
 }
 
@@ -66,22 +134,27 @@ void Oracle::CheckAssured(ShadowProcess holder, ShadowObject object) {
 
 // --- The order of events.
 
+void Oracle::Require(bool holds, ShadowProcess process, const char* what) {
+  if (!holds) Fail(absl::StrCat("ORDER: ", Describe(process), " reports that ", what));
+}
+
 void Oracle::Happened(ShadowProcess process, const Transition& transition) {
   using Kind = Transition::Kind;
   using Standing = Lease::Standing;
   const Kind kind = transition.kind;
-  const auto require = [&](bool holds, const char* what) {
-    if (!holds) Fail(absl::StrCat("ORDER: ", Describe(process), " reports that ", what));
-  };
+  const auto require = [&](bool holds, const char* what) { Require(holds, process, what); };
   if (kind == Kind::kBrakeOn || kind == Kind::kBrakeOff) {
     bool& braking = At(process).braking;
     require(braking == (kind == Kind::kBrakeOff), "the brake does again what it did last");
     braking = kind == Kind::kBrakeOn;
+    HeldBack(process);
     if (braking) DGC_PROBE("the brake grips");
     if (!braking && !At(process).told_to_reap) DGC_PROBE("the brake lets go by itself");
     return;
   }
-  if (!transition.client.valid()) return;
+  if (!transition.client.valid()) {
+    return require(At(process).told_to_reap, "an operator said what none has said");
+  }
   const auto client = by_client_.find(transition.client);
   if (client == by_client_.end()) return require(false, "an unknown client did something");
   Lease& lease = LeaseOf(client->second, process);
@@ -102,17 +175,59 @@ void Oracle::Happened(ShadowProcess process, const Transition& transition) {
     case Kind::kLeaseLapsed:
       require(before == (options_.limbo > Duration::zero() ? Standing::kLimbo : Standing::kKnown),
               "a lease lapsed that did not run");
-      require(!LeaseRuns(lease, process), "a lease lapsed before its time");
-      require(!At(process).braking, "a lease lapsed though the brake grips");
+      CheckLapse(lease, process);
       lease.standing = Standing::kNone;
+      Unlist(lease);
       ++lease.lapses;
+      lease.lapsed_at = events_->now();
       break;
     case Kind::kGoodbye:
       require(before != Standing::kNone, "a client left that was not there");
       lease.standing = Standing::kNone;
+      Unlist(lease);
       lease.known = false;
       break;
     default:
+      require(false, "a client did what only a process itself does");
+      break;
+  }
+}
+
+void Oracle::CheckLapse(Lease& lease, ShadowProcess owner) {
+  Require(!LeaseRuns(lease, owner), owner, "a lease lapsed before its time");
+  Require(!At(owner).braking, owner, "a lease lapsed though the brake grips");
+  const Duration late = CountedSince(owner, lease.accepted_at) - lease.term - options_.limbo;
+  // Nor does what was stopped since keep the order.
+  const size_t stops = faults_->stops(NodeOf(owner)).size();
+  const bool waits = std::any_of(lease.waiting.begin(), lease.waiting.end(),
+                                 [&](const auto& each) { return each.second == stops; });
+  Require(!waits || late >= options_.self_call_timeout, owner,
+          "a lease lapsed though a request that came in before waits");
+}
+
+void Oracle::Happened(ShadowProcess holder, ShadowProcess owner, Transition::Kind kind) {
+  using Kind = Transition::Kind;
+  Lease& lease = LeaseOf(holder, owner);
+  const auto require = [&](bool holds, const char* what) { Require(holds, holder, what); };
+  switch (kind) {
+    case Kind::kPeerFailing:
+      require(!std::exchange(lease.failing, true), "an owner fails that failed already");
+      break;
+    case Kind::kPeerRecovered:
+      require(std::exchange(lease.failing, false), "an owner is back that did not fail");
+      break;
+    case Kind::kRelisting:
+      require(lease.answered, "it lists all again, though no owner said a word");
+      lease.believed.clear();
+      lease.relisting = true;
+      break;
+    case Kind::kOwnerRestarted:
+      require(At(owner).ended, "an owner restarted that runs");
+      lease.believed.clear();
+      break;
+    default:
+      // No ids are forged here.
+      require(false, "an owner takes it for an impostor");
       break;
   }
 }
@@ -129,12 +244,42 @@ void Oracle::HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToke
   }
   DGC_PROBE("the sender hears of a hand-on that nobody took up");
   Copy& copy = copies_[it->second];
-  if (copy.unused == 0) {
-    Fail(absl::StrCat(Describe(sender), " heard once more that nobody took up its hand-on of ",
-                      Describe(*object), ", which was taken up in time or reported already"));
-    return;
-  }
-  --copy.unused;
+  const auto fail = [&](const char* what) {
+    Fail(absl::StrCat(Describe(sender), " heard that nobody took up its hand-on of ",
+                      Describe(*object), ", ", what));
+  };
+  if (++copy.reported > 1 && !copy.forgotten) return fail("once more");
+  if (copy.declared == 0) return fail("of which the owner never knew");
+  // The owner need not remember for ever that it was taken up.
+  if (copy.in_time && !copy.forgotten) return fail("which was taken up in time");
+  const ShadowProcess owner = At(copy.object).owner;
+  const Duration since = CountedSince(owner, copy.granted_at);
+  if (copy.declared == 1 && since < copy.term) return fail("before its time");
+  if (!Reachable(copy) || At(owner).held_back || copy.declared > 1) return;
+  if (since > copy.term + options_.told_within + options_.unnoticed) fail("very late");
+}
+
+bool Oracle::Reachable(const Copy& copy) const {
+  const Run& owner = At(At(copy.object).owner);
+  const Run& sender = At(copy.sender);
+  if (owner.ended || sender.ended || !sender.holding) return false;
+  const Duration end = copy.granted_at + copy.term + options_.told_within;
+  return faults_->Disturbed(owner.node, sender.node, copy.granted_at,
+                            std::min(end, events_->now())) < options_.unnoticed;
+}
+
+void Oracle::CheckHandOnTold(const Copy& copy) {
+  const ShadowProcess owner = At(copy.object).owner;
+  if (copy.declared == 0 || copy.consumed || copy.reported > 0) return;
+  if (CountedSince(owner, copy.granted_at) <= copy.term + options_.told_within) return;
+  // Nobody listens for ever to an owner that decides late, nor for what a ghost has opened anew.
+  if (At(owner).held_back || copy.straggled) return;
+  // Who has lapsed is not told, nor who was no client for want of room, nor of too much.
+  const Lease& lease = LeaseOf(copy.sender, owner);
+  if (lease.notices_full) return;
+  if (lease.lapses != copy.lapses || lease.refused_at.has_value() || !Reachable(copy)) return;
+  Fail(absl::StrCat(Describe(copy.sender), " never heard that nobody took up its hand-on of ",
+                    Describe(copy.object)));
 }
 
 }  // namespace dgc::testkit

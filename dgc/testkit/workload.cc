@@ -1,5 +1,6 @@
-// The workloads: one random application with different habits.
+// The workloads: one random application with different habits, and a stream.
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -42,7 +43,7 @@ struct Profile {
 
 // clang-format off
 //                cre cpy drp all lnk unl snd hnd fet bnd unb fnm unx fol sed   max pace
-constexpr Profile kProfiles[kWorkloadKinds] = {
+constexpr Profile kProfiles[] = {
     {"churn",     {10,  2, 14,  1,  0,  0,  6,  4,  8,  0,  0,  0,  0,  0,  0},  6, 24},
     {"fan-out",   { 1,  1, 10,  1,  0,  0,  4,  1, 14,  0,  0,  0,  0,  0,  0},  4, 24},
     {"hand-ons",  { 3,  0,  2,  0,  0,  0,  1, 20,  1,  0,  0,  0,  0,  0,  0},  6, 32},
@@ -169,9 +170,60 @@ class Application final : public Activity {
   uint64_t total_ = 0;
 };
 
+// Whoever is at it always has something to say to the owner: a request is due at every answer.
+class Stream final : public Activity {
+ public:
+  const char* name() const override { return "stream"; }
+
+ private:
+  Duration Step() override {
+    if (cluster().now() >= turn_ends_) NextTurn();
+    if (!cluster().Usable(owner_) || !cluster().Usable(holder_)) return term() / 16;
+    if (random().OneIn(hands_on_ ? 16 : 1)) {
+      const ShadowObject object = cluster().Create(owner_);
+      cluster().Send(owner_, object, holder_, Duration::zero());
+      cluster().Drop(owner_, object);
+    }
+    const auto& variables = cluster().Variables(holder_);
+    if ((hands_on_ || random().OneIn(8)) && !variables.empty()) {
+      const ShadowObject object = variables[random().Below(variables.size())].object;
+      cluster().Send(holder_, object, third_, Duration::zero());
+    }
+    DropDownTo(kept_, holder_);
+    DropDownTo(kept_, third_);
+    // About two round trips have three of these.
+    const Duration pace = std::max(cluster().network().options().delay_mean, term() / 128);
+    return random().Between(pace / 2, 2 * pace);
+  }
+
+  void NextTurn() {
+    const auto nodes = static_cast<NodeIndex>(cluster().nodes());
+    owner_ = AnyNode();
+    holder_ = (owner_ + 1 + static_cast<NodeIndex>(random().Below(nodes - 1))) % nodes;
+    third_ = AnyNode();
+    hands_on_ = random().OneIn(2);
+    kept_ = 1 + random().Below(6);
+    turn_ends_ = cluster().now() + random().Between(2 * term(), 4 * term());
+  }
+
+  void DropDownTo(size_t kept, NodeIndex node) {
+    while (cluster().Usable(node) && cluster().Variables(node).size() > kept) {
+      cluster().Drop(node, cluster().Variables(node).front().object);
+    }
+  }
+
+  NodeIndex owner_ = 0;
+  NodeIndex holder_ = 0;
+  NodeIndex third_ = 0;
+  bool hands_on_ = false;  // rather than imports
+  size_t kept_ = 0;
+  Duration turn_ends_{};
+};
+
 }  // namespace
 
 std::unique_ptr<Activity> MakeWorkload(WorkloadKind kind) {
+  if (kind == WorkloadKind::kStream) return std::make_unique<Stream>();
   return std::make_unique<Application>(kProfiles[static_cast<size_t>(kind)]);
 }
 

@@ -3,11 +3,12 @@
 //     campaign --seeds 20000 --jobs 2 [--first 1]    these seeds, and those of --also FILE first
 //     campaign --seed 4711 [--verbose]               replays one; --verbose prints every event
 //     campaign --fresh 200                           so many seeds drawn from the clock, printed
+//     campaign --help
 //     campaign_mutated --mutation "NAME" ...         with that deliberate defect of mutations.py
 //
-// Prints a line per failing seed: seed, step, what broke and the command that replays it.  Exits 0
-// if no seed failed and, with --probes, every probe was hit.  With --until-failure it stops at the
-// first one.
+// Prints a line per failing seed: seed, step, what broke and the command that replays it, which
+// works from any directory.  Exits 0 if no seed failed and, with --probes, every probe was hit.
+// With --until-failure it stops at the first one.
 //
 // Each worker is a process of its own: a broken invariant aborts it, which is a failure of the seed
 // it was at, and the others go on.  What they share is one page of counters.
@@ -25,12 +26,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -315,12 +318,19 @@ int Main(Options options) {
   return Campaign(options, std::move(seeds)).Run();
 }
 
-int Usage() {
-  std::fprintf(stderr,
+int Usage(FILE* to) {
+  std::fprintf(to,
                "usage: campaign [--first F] [--seeds N] [--fresh N] [--also FILE] [--jobs J]\n"
                "                [--probes] [--until-failure] [--mutation NAME]\n"
                "       campaign --seed N [--verbose] [--mutation NAME]\n");
-  return 2;
+  return to == stdout ? 0 : 2;
+}
+
+// Where this program is, whatever it was called by.
+std::string Self(const char* called) {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? called : path.string();
 }
 
 bool Parse(int argc, char** argv, Options* options) {
@@ -366,7 +376,8 @@ bool Parse(int argc, char** argv, Options* options) {
 
 int main(int argc, char** argv) {
   dgc::testkit::Options options;
-  dgc::testkit::program_name = argv[0];
-  if (!dgc::testkit::Parse(argc, argv, &options)) return dgc::testkit::Usage();
+  dgc::testkit::program_name = dgc::testkit::Self(argv[0]);
+  if (argc == 2 && std::string_view(argv[1]) == "--help") return dgc::testkit::Usage(stdout);
+  if (!dgc::testkit::Parse(argc, argv, &options)) return dgc::testkit::Usage(stderr);
   return dgc::testkit::Main(std::move(options));
 }

@@ -59,7 +59,7 @@ MUTATIONS = [
     ("owner: what is on its way expires while reaping is held", EXPIRY,
      "if (<<Holding()>>) { deferred_.transits", "false"),
     ("owner: a lapse does not wait for what came in", EXPIRY,
-     "if (<<deadline <= heard_>> || deadline", "true"),
+     "if (<<deadline <= heard_>>) return true;", "true"),
     ("owner: a call to itself says all up to its answer", EXPIRY,
      "heard_ = <<self_called_at_>>;", "clock_.lease_now()"),
     ("owner: a failed call to itself is an answer", EXPIRY,

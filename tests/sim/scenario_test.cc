@@ -172,6 +172,16 @@ TEST_F(ScenarioTest, CrashFreesAfterTheTermNotBefore) {
   EXPECT_FALSE(cluster.Exists(x));
 }
 
+TEST_F(ScenarioTest, OwnerOutOfItsOwnReachLapsesItsTimeoutLaterAndNotBefore) {
+  cluster.SetOutOfOwnReach(owner, true);
+  cluster.Crash(holder);
+  Pass(kTerm * 35 / 10);  // self_call_timeout is three terms.
+  EXPECT_TRUE(cluster.Exists(x));
+  Pass(kTerm * 7 / 10);
+  EXPECT_FALSE(cluster.Exists(x));
+  cluster.SetOutOfOwnReach(owner, false);
+}
+
 TEST_F(ScenarioTest, R10_RestartOfTheOwnerIsToldToHolders) {
   cluster.Crash(owner);
   Pass(kTerm / 10);
@@ -209,6 +219,19 @@ TEST_F(ScenarioTest, R4_ReceiverThatCannotReachTheOwnerYetLosesNothing) {
   Pass(5 * kTerm);
   EXPECT_TRUE(cluster.Exists(x));
   EXPECT_EQ(cluster.LostCount(third), 0u);
+}
+
+TEST_F(ScenarioTest, R4_WhoHandsOnAndLetsGoHearsOnceThatNobodyTookItUp) {
+  const NodeIndex third = cluster.AddNode();
+  cluster.network().Cut(holder, third, true);
+  cluster.Send(holder, x, third, Duration::zero());
+  cluster.Drop(holder, x);
+  Pass(kTerm * 9 / 10);
+  EXPECT_EQ(cluster.process(holder).counters().hand_ons_expired, 0u);
+  Pass(kTerm * 11 / 10);
+  EXPECT_EQ(cluster.process(holder).counters().hand_ons_expired, 1u);
+  EXPECT_FALSE(cluster.Exists(x));
+  cluster.Heal();
 }
 
 TEST_F(ScenarioTest, LostReplyWithAnImplicitDirtyLeaksNothingAfterTheTransitTerm) {

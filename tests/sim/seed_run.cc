@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +15,8 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-// Of the nemeses, those before this one are drawn alike; see DrawMore for the others.
+// Those before these are drawn alike; see DrawMore and DrawUnusual for the others.
+constexpr auto kWorkloadsDrawn = static_cast<uint64_t>(WorkloadKind::kStream);
 constexpr auto kNemesesDrawn = static_cast<uint64_t>(NemesisKind::kSlowFinalizers);
 
 struct Plan {
@@ -47,7 +49,7 @@ void DrawKnobs(SimRandom& random, Plan* plan) {
   lease.dirty_delay =
       random.OneIn(2) ? Duration::zero() : random.Between(milliseconds(1), milliseconds(20));
   lease.linger = random.OneIn(2) ? term : term / 16;
-  lease.batch_max = random.OneIn(3) ? static_cast<uint32_t>(random.Between(1, 3)) : 4096;
+  lease.batch_max = random.OneIn(3) ? static_cast<uint32_t>(random.Between(1, 8)) : 4096;
   lease.backoff_min = milliseconds(random.Between(1, 50));
   // Both well below the transit term: a first contact that fails must be tried again in time.
   lease.backoff_max = lease.transit_term / 4;
@@ -65,7 +67,8 @@ void DrawKnobs(SimRandom& random, Plan* plan) {
   ObjectTableOptions& objects = plan->options.process.objects;
   objects.local_round_interval = term / 8;
   objects.reclaimed_remembered_max = random.OneIn(4) ? 2 : 1 << 16;
-  plan->options.drift_ppm_max = random.OneIn(4) ? 10'000 : 100;
+  // Any two clocks just less than the promised 3 % apart.
+  plan->options.drift_ppm_max = random.OneIn(4) ? 14'500 : 100;
   plan->options.work_budget = random.OneIn(3) ? static_cast<uint32_t>(random.Between(1, 4)) : 64;
   plan->options.work_delay = microseconds(random.OneIn(3) ? random.Between(1000, 20'000) : 20);
   plan->options.steps_max = 1'000'000;
@@ -89,6 +92,114 @@ void DrawMore(SimRandom random, Plan* plan) {
   }
 }
 
+// The edges of what is allowed, one field or a few at a time.
+void DrawEdges(SimRandom& random, Plan* plan) {
+  const Duration term = plan->term;
+  LeaseOptions& lease = plan->options.strategy.lease;
+  const auto rarely = [&random] { return random.OneIn(24); };
+  if (rarely()) lease.linger = Duration::zero();
+  if (rarely()) lease.departed_term = Duration::zero();
+  if (rarely()) lease.departed_max = 0;
+  if (rarely()) lease.transits_named_max = static_cast<uint32_t>(random.Below(2));
+  if (rarely()) lease.batch_max = 1;
+  if (rarely()) lease.backoff_min = lease.backoff_max;
+  if (rarely()) lease.backoff_max = lease.backoff_min;
+  if (rarely()) lease.call_timeout = std::max(term / 64, 8 * plan->options.network.delay_mean);
+  if (rarely()) lease.clean_interval = random.OneIn(2) ? Duration::zero() : term / 16;
+  if (rarely()) lease.clean_delay = term / 16;
+  if (rarely()) lease.dirty_delay = lease.transit_term / 8;
+  if (rarely()) lease.pause = random.OneIn(2) ? term / 64 : 2 * term;
+  if (rarely()) lease.limbo = random.OneIn(2) ? milliseconds(1) : 2 * term;
+  if (rarely()) lease.renewals_per_second_max = 0;
+  if (rarely()) lease.transit_term = lease.term_max;
+  if (rarely()) lease.self_call_timeout = random.OneIn(2) ? Duration::zero() : term / 8;
+  if (rarely()) {
+    lease.brake_percent = random.OneIn(2) ? 1 : 100;
+    lease.brake_clients_min = 0;
+    lease.brake_hold = term / 4;
+  }
+  if (rarely()) lease.brake_percent = 0;
+  if (rarely()) {
+    lease.term_min = term;
+    lease.term_max = std::max(term, lease.transit_term);
+  }
+  if (rarely()) {
+    const Duration asked[] = {lease.term_min, lease.term_max, term / 32, 8 * term};
+    lease.requested_term = asked[random.Below(4)];
+    // A shorter term wants a faster network.
+    plan->options.network.delay_mean = milliseconds(1);
+  }
+  const auto full = [&](auto& bound, uint64_t low, uint64_t high) {
+    if (!rarely()) return;
+    bound = static_cast<std::remove_reference_t<decltype(bound)>>(
+        random.Between(static_cast<int64_t>(low), static_cast<int64_t>(high)));
+    plan->quotas = true;
+  };
+  full(lease.listings_max, 2, 10);
+  full(lease.listings_per_client_max, 1, 3);
+  full(lease.clients_max, 1, 3);
+  // One hand-on after the other takes a transit term.
+  full(lease.transits_max, 4, 8);
+  full(lease.transits_per_client_max, 3, 6);
+  full(lease.transits_unregistered_max, 3, 6);
+  full(lease.hand_ons_max, 1, 2);
+}
+
+// A line that is never free, and answers that take long: half of them with nothing else.
+void DrawStream(SimRandom& random, Plan* plan) {
+  LeaseOptions& lease = plan->options.strategy.lease;
+  plan->options.network.delay_mean = plan->term / 64;
+  lease.dirty_delay = std::min<Duration>(lease.dirty_delay, plan->term / 64);
+  lease.call_timeout = std::max(lease.call_timeout, plan->term / 8);
+  lease.requested_term = Duration::zero();
+  lease.batch_max = std::max(lease.batch_max, 16u);  // Enough for all that becomes due in a turn.
+  plan->workloads.assign(1, WorkloadKind::kStream);
+  if (random.OneIn(2)) plan->nemeses.clear();
+}
+
+// Much is listed again in many requests, and let go of meanwhile.
+void DrawChunks(SimRandom& random, Plan* plan) {
+  LeaseOptions& lease = plan->options.strategy.lease;
+  plan->options.network.delay_mean = plan->term / (random.OneIn(2) ? 64 : 128);
+  lease.batch_max = static_cast<uint32_t>(random.Between(1, 3));
+  lease.call_timeout = std::max(lease.call_timeout, plan->term / 8);
+  lease.requested_term = Duration::zero();
+  plan->workloads.push_back(WorkloadKind::kHoard);
+  const NemesisKind kinds[] = {NemesisKind::kLoss, NemesisKind::kPartition, NemesisKind::kPauses,
+                               NemesisKind::kOneWay, NemesisKind::kStragglers};
+  plan->nemeses.assign(1, kinds[random.Below(5)]);
+}
+
+// As DrawMore, later still.
+void DrawUnusual(SimRandom random, Plan* plan) {
+  if (random.OneIn(2)) DrawEdges(random, plan);
+  if (random.OneIn(16)) {
+    DrawChunks(random, plan);
+  } else if (!plan->quotas && random.OneIn(16)) {
+    DrawStream(random, plan);
+  }
+  if (!plan->nemeses.empty() && random.OneIn(12)) {
+    plan->nemeses.push_back(NemesisKind::kOutOfOwnReach);
+    LeaseOptions& lease = plan->options.strategy.lease;
+    const Duration timeouts[] = {Duration::zero(), plan->term / 4, plan->term};
+    lease.self_call_timeout = timeouts[random.Below(3)];
+    if (random.OneIn(2)) lease.pause = plan->term / 32;
+  }
+}
+
+// Nothing goes wrong, and nothing takes its time: then what nobody has is gone soon.  It waits for
+// its turn behind a request of each kind, and for as many as its batch takes.
+Duration Prompt(const Plan& plan) {
+  const LeaseOptions& lease = plan.options.strategy.lease;
+  if (!plan.nemeses.empty() || plan.quotas || lease.transit_term < milliseconds(1000) ||
+      plan.options.work_delay >= milliseconds(1)) {
+    return Duration::zero();
+  }
+  const Duration round_trip = 4 * plan.options.network.delay_mean;
+  return lease.transit_term / 2 + lease.dirty_delay + lease.clean_delay + lease.clean_interval +
+         (5 + 64 / lease.batch_max) * round_trip;
+}
+
 Plan Draw(uint64_t seed) {
   SimRandom random(seed);
   Plan plan;
@@ -99,29 +210,33 @@ Plan Draw(uint64_t seed) {
   DrawKnobs(random, &plan);
   const auto workloads = random.Between(1, 2);
   for (int64_t i = 0; i < workloads; ++i) {
-    plan.workloads.push_back(static_cast<WorkloadKind>(random.Below(kWorkloadKinds)));
+    plan.workloads.push_back(static_cast<WorkloadKind>(random.Below(kWorkloadsDrawn)));
   }
   const auto nemeses = random.OneIn(8) ? 0 : random.Between(1, 3);
   for (int64_t i = 0; i < nemeses; ++i) {
     plan.nemeses.push_back(static_cast<NemesisKind>(random.Below(kNemesesDrawn)));
   }
   plan.drop_lost = !random.OneIn(3);
-  // Nothing goes wrong, and nothing takes its time: then what nobody has is gone at once.
-  const LeaseOptions& lease = plan.options.strategy.lease;
-  if (plan.nemeses.empty() && !plan.quotas && lease.batch_max > 3 &&
-      lease.transit_term >= milliseconds(1000) &&
-      plan.options.network.delay_mean == milliseconds(1) &&
-      plan.options.work_delay < milliseconds(1)) {
-    plan.options.prompt = lease.transit_term / 2;
-  }
   DrawMore(random.Fork(), &plan);
+  DrawUnusual(random.Fork(), &plan);
+  plan.options.prompt = Prompt(plan);
   return plan;
 }
 
-// The longest term an owner grants: under load more than the usual.
-Duration TermMax(const Plan& plan) {
+Duration TermMax(const Plan& plan) { return LongestTerm(plan.options.strategy.lease); }
+
+// The longest transit term: the workloads ask for two terms at most.
+Duration TransitMax(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
-  return lease.renewals_per_second_max == 1 ? lease.term_max : lease.term_default;
+  return std::max(lease.transit_term, std::min(2 * plan.term, lease.term_max));
+}
+
+// How long an owner that cannot reach itself puts off what ends: a lease, its limbo, and a transit
+// lease that follows from these.
+Duration Deaf(const Plan& plan) {
+  const bool deaf = std::find(plan.nemeses.begin(), plan.nemeses.end(),
+                              NemesisKind::kOutOfOwnReach) != plan.nemeses.end();
+  return deaf ? 3 * plan.options.strategy.lease.self_call_timeout : Duration::zero();
 }
 
 // How long after the last fault everything has settled: a straggler may still list something for a
@@ -131,7 +246,8 @@ Duration TermMax(const Plan& plan) {
 Duration SettleBound(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
   const Duration bound = plan.options.network.straggle_max + 2 * TermMax(plan) + lease.limbo +
-                         lease.brake_hold + 2 * plan.term + 2 * plan.term + milliseconds(500);
+                         lease.brake_hold + Deaf(plan) + 2 * TransitMax(plan) + 2 * plan.term +
+                         milliseconds(500);
   return plan.quotas ? 4 * bound : bound;
 }
 
@@ -139,7 +255,7 @@ Duration SettleBound(const Plan& plan) {
 Duration EmptyBound(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
   const Duration bound = 2 * TermMax(plan) + lease.limbo + lease.brake_hold + lease.departed_term +
-                         lease.linger + milliseconds(500);
+                         lease.linger + Deaf(plan) + 2 * TransitMax(plan) + milliseconds(500);
   return plan.quotas ? 4 * bound : bound;
 }
 
@@ -150,7 +266,7 @@ bool RunAndCheck(const Plan& plan, Duration duration, Cluster* cluster) {
   cluster->Run(duration + steps / plan.options.work_budget * plan.options.work_delay);
   if (cluster->failure().has_value()) return false;
   cluster->CheckObjects();
-  if (!plan.quotas) cluster->CheckTables();
+  cluster->CheckTables();
   return !cluster->failure().has_value();
 }
 
@@ -158,7 +274,7 @@ void CheckAfterwards(const Plan& plan, Cluster* cluster) {
   for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->Restart(node);
   cluster->Trace("faults are over");
   if (!RunAndCheck(plan, SettleBound(plan), cluster)) return;
-  if (!plan.quotas) cluster->CheckDigests(TermMax(plan) / 2);
+  cluster->CheckDigests(TermMax(plan) / 2);
 
   cluster->Trace("everybody drops everything");
   for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->DropAll(node);

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
+#include "dgc/core/probe.h"
 
 namespace dgc {
 namespace {
@@ -19,10 +20,21 @@ constexpr size_t kTokensMax = kBatchMax;
 constexpr int kDriftShare = 32;
 
 // Below this many entries the queue of deadlines is not worth compacting.
+#ifdef DGC_SIMULATION  // So that few are enough.
+constexpr size_t kCompactMin = 8;
+#else
 constexpr size_t kCompactMin = 1024;
+#endif
 
 // A session that has had its turn is not looked at again sooner.
 constexpr Duration kPumpInterval = std::chrono::microseconds(100);
+
+// Entries of a session's lists beyond twice its imports, before the outdated ones are dropped.
+#ifdef DGC_SIMULATION  // So that few are enough.
+constexpr size_t kOutdatedMax = 2;
+#else
+constexpr size_t kOutdatedMax = 64;
+#endif
 
 // However short the terms that an owner grants, renewals leave no closer together.
 constexpr Duration kRenewalInterval = std::chrono::milliseconds(10);
@@ -71,6 +83,7 @@ LeaseHolder::Session& LeaseHolder::SessionOf(PeerIndex peer, TimePoint now) {
     const Peer& owner = context_.imports->GetPeer(peer);
     for (const GivenUp& known : given_up_) {
       if (known.incarnation == owner.incarnation && known.owner == owner.owner) {
+        DGC_PROBE("an owner that was given up is heard of again");
         session.notices_seen = session.notices_acknowledged = known.notices_seen;
       }
     }
@@ -86,7 +99,8 @@ LeaseHolder::Import& LeaseHolder::At(ImportIndex import) {
 // While the line is down, a reference that comes and goes leaves an outdated entry each time.
 void LeaseHolder::Push(Session& session, std::vector<ImportIndex>& list, ImportIndex import,
                        Phase phase) {
-  if (list.size() >= 2 * session.imports + 64) {
+  if (list.size() >= 2 * session.imports + kOutdatedMax) {
+    DGC_PROBE("outdated entries of a session are dropped");
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());
     std::erase_if(list, [&](ImportIndex entry) { return At(entry).phase != phase; });
@@ -338,6 +352,7 @@ void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now
   if (session.op != Op::kNone || session.goodbye) return;
   const Duration term = std::max(session.term, options_.term_default);
   if (now < session.silent_since + term + options_.linger) return;
+  DGC_PROBE("a session is given up");
   RememberNotices(peer, session);
   for (const ImportIndex import : ImportsOf(peer)) {
     if (At(import).phase != Phase::kGone) Forget(session, import);
@@ -368,6 +383,7 @@ void LeaseHolder::Pump(PeerIndex peer, TimePoint now) {
     session.queued_at = at;
     deadlines_.Add(at, {Raw(peer), at});
     if (deadlines_.size() >= kCompactMin && deadlines_.size() > 4 * open_sessions_) {
+      DGC_PROBE("the holder's deadlines are compacted");
       deadlines_.Compact([this](const Deadline& deadline) {
         return sessions_[deadline.peer].queued_at != deadline.at;
       });
@@ -467,6 +483,8 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   if (session.relisting) {
     if (Raw(session.relist_from) == 0) session.relist_from = session.op_sequence;
     session.op_completes = last;
+    if (!last) DGC_PROBE("a re-listing takes several requests");
+    if (last && request.rows.empty()) DGC_PROBE("nothing is left of a re-listing, and it ends");
     if (last) request.complete_from = session.relist_from;
   }
   context_.counters->rows_sent += request.rows.size();
@@ -559,6 +577,7 @@ void LeaseHolder::Listed(Session& session, const OpRow& row) {
   Import& state = At(import);
   // Unless it was dropped and imported again meanwhile: then the token is the new copy's.
   if (state.transit == row.transit) state.transit = {};
+  if (Raw(state.transit) != 0) DGC_PROBE("a reference came again while its Dirty was under way");
   if (state.listed) return;
   state.listed = true;
   session.held.Add((*context_.imports)[import].id);
@@ -618,6 +637,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
     }
     stale |= failure->reason == FailureReason::kStale;
     refused |= failure->reason == FailureReason::kQuota;
+    if (refused && session.relisting) DGC_PROBE("a quota refuses a row of a re-listing");
     if (!wanted) continue;
     if (failure->reason != FailureReason::kStale && failure->reason != FailureReason::kQuota) {
       Lose(session, import, *failure);
@@ -632,6 +652,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
   }
   // Once is usual: a Clean has overtaken it.
   session.stales = stale ? session.stales + 1 : 0;
+  if (session.stales > 1) DGC_PROBE("stale twice");
   if (session.stales > 1) session.list_not_before = now + Backoff(session, session.stales - 1);
   session.refusals = refused                   ? session.refusals + 1
                      : session.refused.empty() ? 0
@@ -670,6 +691,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   // hold what a re-listing has said so far.
   const bool anew = session.granted_until <= now &&
                     (session.unsure || (session.relisting && Raw(session.relist_from) != 0));
+  if (anew) DGC_PROBE("a renewal past the term proves nothing, and all is listed again");
   Granted(session, response.granted_term);
   PlanRenewal(session);
   if ((response.result == RenewResult::kDiffers && !session.relisting) || anew)
@@ -686,6 +708,7 @@ void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& respons
     if (failure.index >= session.op_hand_ons.size()) continue;
     const HandOn& hand_on = session.op_hand_ons[failure.index];
     if (failure.reason == FailureReason::kQuota) {
+      DGC_PROBE("a quota refuses a hand-on");
       refused.push_back(hand_on);
     } else if (At(hand_on.import).phase == Phase::kListed) {
       Lose(session, hand_on.import, failure);
@@ -842,6 +865,7 @@ std::optional<TimePoint> LeaseHolder::wake_at() const { return deadlines_.next()
 
 void LeaseHolder::AddSizes(Strategy::Sizes* sizes) const {
   sizes->held = held_;
+  sizes->queued += deadlines_.size();
   for (const Session& session : sessions_) {
     sizes->pending += session.to_list.size() + session.to_clean.size() + session.refused.size() +
                       session.tokens.size() + session.hand_ons.size();

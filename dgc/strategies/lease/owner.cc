@@ -7,12 +7,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
+#include "dgc/core/probe.h"
 
 namespace dgc {
 namespace {
 
 // Below this many entries a queue is not worth compacting.
+#ifdef DGC_SIMULATION  // So that few are enough.
+constexpr size_t kCompactMin = 2;
+#else
 constexpr size_t kCompactMin = 4096;
+#endif
 
 Refusal Refuse(Refusal::Code code, std::string message) { return {code, std::move(message)}; }
 
@@ -41,7 +46,10 @@ bool LeaseOwner::Impostor(const ClientId& id, const ClientKey& key) const {
 }
 
 void LeaseOwner::Tell(Client& client, const ObjectId& id, TransitToken transit) {
-  if (client.notices.size() >= kNoticesMax) client.notices.erase(client.notices.begin());
+  if (client.notices.size() >= kNoticesMax) {
+    DGC_PROBE("the oldest notice is dropped");
+    client.notices.erase(client.notices.begin());
+  }
   client.notices.push_back({++notices_made_, id, transit});
 }
 
@@ -80,6 +88,7 @@ LeaseOwner::Client* LeaseOwner::FindOrAddClient(const ClientId& id, const Client
   client.term = term;
   if (const auto it = departed_.find(id); it != departed_.end()) {
     client.watermark = it->second.watermark;
+    DGC_PROBE("a departed client returns with its watermark");
     client.account = it->second.account;
     departed_.erase(it);
   }
@@ -108,6 +117,7 @@ void LeaseOwner::Extend(Client& client, Duration term) {
 void LeaseOwner::RememberDeparted(const ClientId& id, const Departed& departed) {
   if (options_.departed_max == 0) return;
   while (departed_order_.size() >= options_.departed_max) {
+    DGC_PROBE("a departed client is forgotten for want of room");
     const auto oldest = departed_.find(departed_order_.front().first);
     // It may have come back, and left again later.
     if (oldest != departed_.end() && oldest->second.forget == departed_order_.front().second) {
@@ -151,6 +161,7 @@ void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
   clients_.Free(slot);
   // The deadlines of clients that left early are kept a constant share.
   if (leases_.size() >= kCompactMin && leases_.size() > 2 * clients_.size()) {
+    DGC_PROBE("the deadlines of leases are compacted");
     leases_.Compact(
         [this](const LeaseKey& key) { return clients_[key.slot].serial != key.serial; });
   }
@@ -206,6 +217,7 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
   const auto [it, added] =
       transits_.try_emplace(key, TransitLease{deadline, client, AccountOf(client)});
   if (!added) {
+    DGC_PROBE("a transit lease is declared again while it runs");
     it->second.deadline = std::max(it->second.deadline, deadline);
     return;
   }
@@ -224,6 +236,7 @@ void LeaseOwner::Queue(const TransitKey& key, TransitLease& lease, TimePoint at)
 void LeaseOwner::RememberNamed(const TransitKey& key) {
   if (options_.transits_named_max == 0 || !named_.insert(key).second) return;
   if (named_order_.size() >= options_.transits_named_max) {
+    DGC_PROBE("a token that was named is forgotten for want of room");
     named_.erase(named_order_.front().first);
     named_order_.pop_front();
   }
@@ -254,6 +267,7 @@ void LeaseOwner::CompactTransits() {
   for (Ended* ended : {&undecided_, &deferred_}) {
     std::vector<TransitKey>& keys = ended->transits;
     if (keys.size() < kCompactMin || keys.size() < 2 * transits_.size()) continue;
+    DGC_PROBE("transit leases put off are compacted");
     std::erase_if(keys, [this](const TransitKey& key) {
       const auto it = transits_.find(key);
       return it == transits_.end() || it->second.queued != 0;
@@ -261,6 +275,7 @@ void LeaseOwner::CompactTransits() {
   }
   if (transit_deadlines_.size() < kCompactMin || transit_deadlines_.size() < 2 * transits_.size())
     return;
+  DGC_PROBE("the deadlines of transit leases are compacted");
   transit_deadlines_.Compact([this](const TransitDeadline& entry) {
     const auto it = transits_.find(entry.key());
     return it == transits_.end() || it->second.queued != entry.number;
@@ -323,11 +338,13 @@ std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIn
     if (sequence <= client.watermark) {
       // A Clean or a complete re-listing may have overtaken it.  The transit lease is not touched:
       // a copy that is still wanted depends on it.
+      DGC_PROBE("a stale dirty");
       ++context_.counters->late_calls;
       return Failure{.reason = FailureReason::kStale};
     }
     if (client.listings.size() >= options_.listings_per_client_max ||
         listings_ + reaping_listings_ >= options_.listings_max) {
+      DGC_PROBE("a quota refuses a row");
       ++context_.counters->rows_refused;
       return Failure{.reason = FailureReason::kQuota};
     }
@@ -357,6 +374,7 @@ void LeaseOwner::Complete(Client& client, const DirtyRequest& request) {
   });
   client.listings.EraseIf([&](ObjectIndex object, SequenceNumber sequence) {
     if (sequence >= request.complete_from) return false;
+    DGC_PROBE("a complete re-listing removes a listing");
     client.held.Remove(context_.objects->Get(object).id);
     context_.objects->Unhold(object, ReclaimReason::kClean);
     --listings_;
@@ -538,6 +556,9 @@ void LeaseOwner::AddSizes(Strategy::Sizes* sizes) const {
   sizes->departed = departed_.size();
   sizes->named = named_.size();
   sizes->reaping = reaping_listings_;
+  sizes->undecided = undecided_.size();
+  sizes->queued += leases_.size() + transit_deadlines_.size() + named_order_.size() +
+                   departed_order_.size() + accounts_.size();
   sizes->deferred = deferred_.size();
   sizes->braking = Holding();
   sizes->term_floor = TermFloor();

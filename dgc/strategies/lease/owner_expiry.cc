@@ -4,13 +4,18 @@
 #include <utility>
 #include <variant>
 
+#include "dgc/core/probe.h"
 #include "dgc/strategies/lease/owner.h"
 
 namespace dgc {
 namespace {
 
 // The most deadlines decided in one Tick: each is O(1).
+#ifdef DGC_SIMULATION  // So that few are enough.
+constexpr size_t kDeadlinesPerTick = 4;
+#else
 constexpr size_t kDeadlinesPerTick = 1024;
+#endif
 
 // How far apart calls to itself leave at least, and how long after one that failed the next does.
 constexpr Duration kSelfCallInterval = std::chrono::milliseconds(10);
@@ -19,8 +24,11 @@ constexpr Duration kSelfCallRetry = std::chrono::milliseconds(100);
 }  // namespace
 
 bool LeaseOwner::HeardUntil(TimePoint deadline) {
-  if (deadline <= heard_ || deadline + options_.self_call_timeout <= clock_.lease_now())
+  if (deadline <= heard_) return true;
+  if (deadline + options_.self_call_timeout <= clock_.lease_now()) {
+    DGC_PROBE("what has ended is decided without an answer");
     return true;
+  }
   if (!calling_self_ && self_called_at_ + kSelfCallInterval <= clock_.lease_now()) {
     CallSelf(deadline);
   }
@@ -64,6 +72,7 @@ void LeaseOwner::SelfAnswered(const Response& response, TimePoint now) {
   if (std::holds_alternative<RenewResponse>(response)) {
     heard_ = self_called_at_;
   } else {
+    DGC_PROBE("a call to itself fails");
     ++context_.counters->self_calls_failed;
     again += std::min(kSelfCallRetry, options_.self_call_timeout);
   }
@@ -140,6 +149,7 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
     }
     if (Holding()) {
       deferred_.transits.push_back(key);
+      DGC_PROBE("what is on its way is held back");
       continue;
     }
     const ObjectIndex object{key.object};
@@ -221,6 +231,7 @@ void LeaseOwner::Tick(TimePoint now) {
   ExpireTransits(limit);
   ForgetOld(limit);
   overdue_ = limit == 0;
+  if (overdue_) DGC_PROBE("more has ended than one tick decides");
 }
 
 }  // namespace dgc
