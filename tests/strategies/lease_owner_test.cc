@@ -309,18 +309,18 @@ TEST_F(LeaseOwnerTest, ADeclarationThatComesAfterTheReceiversDirtyIsVoid) {
   owner_.process.Received(TransitRequest{kAlice, kRun, {}, {row}}, owner_.now);
   EXPECT_EQ(owner_.process.sizes().transits, 0u) << "and so is a ghost of it";
 
-  owner_.Sleep(TestLease().transit_term);
+  owner_.Sleep(TestLease().departed_term);
   EXPECT_EQ(owner_.process.sizes().named, 0u) << "forgotten in time";
 }
 
 // Campaign, seed 676.
-TEST_F(LeaseOwnerTest, AHandOnThatCameHomeIsRememberedForTheWholeTransitTerm) {
+TEST_F(LeaseOwnerTest, AHandOnThatCameHomeIsRememberedForTheWholeTime) {
   WireRef ref = owner_.Share(owner_.Export());
   ref.transit = TransitToken{kHolderTokenBit | 5};
   owner_.Run();
   owner_.Pause(milliseconds(900));
   owner_.Import(ref);
-  owner_.Sleep(seconds(10) - milliseconds(1));
+  owner_.Sleep(TestLease().departed_term - milliseconds(1));
   EXPECT_EQ(owner_.process.sizes().named, 1u);
   owner_.Sleep(milliseconds(1));
   EXPECT_EQ(owner_.process.sizes().named, 0u);

@@ -103,13 +103,13 @@ LeaseHolder::Import& LeaseHolder::At(ImportIndex import) {
 }
 
 // While the line is down, a reference that comes and goes leaves an outdated entry each time.
-void LeaseHolder::Push(Session& session, std::vector<ImportIndex>& list, ImportIndex import,
-                       Phase phase) {
+void LeaseHolder::Push(Session& session, Fifo<ImportIndex>& list, ImportIndex import, Phase phase) {
   if (list.size() >= 2 * session.imports + kOutdatedMax) {
     DGC_PROBE("outdated entries of a session are dropped");
-    std::sort(list.begin(), list.end());
-    list.erase(std::unique(list.begin(), list.end()), list.end());
-    std::erase_if(list, [&](ImportIndex entry) { return At(entry).phase != phase; });
+    absl::flat_hash_set<uint32_t> seen;
+    list.EraseIf([&](ImportIndex entry) {
+      return At(entry).phase != phase || !seen.insert(Raw(entry)).second;
+    });
   }
   list.push_back(import);
 }
@@ -252,13 +252,13 @@ void LeaseHolder::Close(PeerIndex peer) {
   context_.imports->ForgetPeer(peer);
 }
 
-bool LeaseHolder::Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase phase) const {
+bool LeaseHolder::Settle(PeerIndex peer, Fifo<ImportIndex>& list, Phase phase) const {
   while (!list.empty()) {
-    const ImportIndex import = list.back();
+    const ImportIndex import = list.front();
     if (imports_[Raw(import)].phase == phase && (*context_.imports)[import].peer == peer) {
       return true;
     }
-    list.pop_back();
+    list.pop_front();
   }
   return false;
 }
@@ -302,9 +302,8 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
   if (session.op != Op::kNone || session.dead || now < session.retry_at) return Op::kNone;
   if (session.refused_until <= now) {
     session.refused_until = TimePoint::max();
-    for (const ImportIndex import : std::exchange(session.refused, {})) {
-      const bool ours = (*context_.imports)[import].peer == peer;
-      if (ours && At(import).phase == Phase::kRefused) ToList(session, import, now);
+    for (; Settle(peer, session.refused, Phase::kRefused); session.refused.pop_front()) {
+      ToList(session, session.refused.front(), now);
     }
   }
   const bool to_list = Settle(peer, session.to_list, Phase::kToList);
@@ -442,7 +441,7 @@ Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePo
 
 void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
                              std::vector<Row>* rows) {
-  std::erase_if(session.tokens, [&](const ExtraToken& token) {
+  session.tokens.EraseIf([&](const ExtraToken& token) {
     if (rows->size() >= options_.batch_max) return false;
     const auto import = context_.imports->Find(peer, token.id);
     const Phase phase = import.has_value() ? At(*import).phase : Phase::kGone;
@@ -466,8 +465,8 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
                        .notices_seen = session.notices_seen};
   while (request.rows.size() < options_.batch_max &&
          Settle(peer, session.to_list, Phase::kToList)) {
-    const ImportIndex import = session.to_list.back();
-    session.to_list.pop_back();
+    const ImportIndex import = session.to_list.front();
+    session.to_list.pop_front();
     Import& state = At(import);
     state.phase = Phase::kListing;
     request.rows.push_back({(*context_.imports)[import].id, state.transit});
@@ -503,8 +502,8 @@ CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session, TimePoint 
                        .key = KeyFor(peer)};
   while (request.rows.size() < options_.batch_max &&
          Settle(peer, session.to_clean, Phase::kToClean)) {
-    const ImportIndex import = session.to_clean.back();
-    session.to_clean.pop_back();
+    const ImportIndex import = session.to_clean.front();
+    session.to_clean.pop_front();
     Import& state = At(import);
     state.phase = Phase::kCleaning;
     request.rows.push_back({(*context_.imports)[import].id, state.transit});

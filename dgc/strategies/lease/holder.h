@@ -35,6 +35,7 @@
 #include "absl/status/statusor.h"
 #include "dgc/core/deadline_queue.h"
 #include "dgc/core/digest.h"
+#include "dgc/core/fifo.h"
 #include "dgc/core/strategy.h"
 #include "dgc/strategies/lease/lease.h"
 
@@ -85,10 +86,10 @@ class LeaseHolder {
   struct Session {
     bool open = false;
     // What is to be said.
-    std::vector<ImportIndex> to_list;
-    std::vector<ImportIndex> to_clean;
-    std::vector<ImportIndex> refused;  // to be listed later
-    std::deque<ExtraToken> tokens;
+    Fifo<ImportIndex> to_list;
+    Fifo<ImportIndex> to_clean;
+    Fifo<ImportIndex> refused;  // to be listed later
+    Fifo<ExtraToken> tokens;
     std::vector<HandOn> hand_ons;
     // The request in flight, and what it was about.
     Op op = Op::kNone;
@@ -158,9 +159,9 @@ class LeaseHolder {
   CleanRequest MakeClean(PeerIndex peer, Session& session, TimePoint now);
   TransitRequest MakeTransit(PeerIndex peer, Session& session);
   void TakeTokens(PeerIndex peer, Session& session, bool for_dirty, std::vector<Row>* rows);
-  // Drops outdated entries from the back; returns whether anything is left.
-  bool Settle(PeerIndex peer, std::vector<ImportIndex>& list, Phase phase) const;
-  void Push(Session& session, std::vector<ImportIndex>& list, ImportIndex import, Phase phase);
+  // Drops outdated entries from the front; returns whether anything is left.
+  bool Settle(PeerIndex peer, Fifo<ImportIndex>& list, Phase phase) const;
+  void Push(Session& session, Fifo<ImportIndex>& list, ImportIndex import, Phase phase);
 
   void On(PeerIndex peer, Session& session, const DirtyResponse& response, TimePoint now);
   void On(PeerIndex peer, Session& session, const CleanResponse& response, TimePoint now);
