@@ -113,18 +113,6 @@ TEST_F(LeaseBoundsTest, ATransitLeaseThatEndsIsNotCountedAnyMore) {
   EXPECT_EQ(share({}), absl::StatusCode::kOk);
 }
 
-TEST_F(LeaseBoundsTest, WhatIsBeingTakenApartStillCounts) {
-  std::vector<Row> rows;
-  for (int i = 0; i < 3; ++i) rows.push_back({IdOf(owner_.Export())});
-  Dirty(kAlice, 1, rows);
-  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}}, owner_.now);
-
-  EXPECT_EQ(owner_.process.sizes().reaping, 3u);
-  EXPECT_EQ(Refused(Ask(kBob, 1, {rows[0], rows[1]})), Refusal::Code::kResourceExhausted);
-  owner_.Run();
-  EXPECT_TRUE(Dirty(kBob, 2, {rows[0], rows[1]}).failures.empty());
-}
-
 TEST_F(LeaseBoundsTest, WhoLeavesTwiceIsForgottenInTheOrderOfTheSecondTime) {
   const Target handle = owner_.Export();
   const auto leave = [&](ClientId client, uint64_t sequence) {
