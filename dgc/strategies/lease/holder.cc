@@ -42,8 +42,8 @@ constexpr Duration kRenewalInterval = std::chrono::milliseconds(10);
 // How long a token waits whose reference cannot be named yet.
 constexpr Duration kTokenRetry = std::chrono::milliseconds(10);
 
-// Runs of owners that were given up and of which notices had been heard.
-constexpr size_t kGivenUpMax = 1024;
+// Notices that are remembered, so that none is reported twice.
+constexpr size_t kReportedMax = 4096;
 
 }  // namespace
 
@@ -65,9 +65,22 @@ bool LeaseHolder::Assured(ImportIndex import, TimePoint now) const {
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
   session.notices_acknowledged = session.notices_seen;
+  absl::flat_hash_set<uint64_t> pending;
+  if (!notices.empty()) {
+    for (const HandOn& hand_on : session.hand_ons) pending.insert(Raw(hand_on.transit));
+  }
   for (const Notice& notice : notices) {
     if (notice.number <= session.notices_seen) continue;
     session.notices_seen = notice.number;
+    // It is declared again, and how that ends is told later.
+    if (pending.contains(Raw(notice.transit))) continue;
+    // A hand-on whose declaration had to be repeated, or a session that was given up in between.
+    if (!reported_.insert(Raw(notice.transit)).second) continue;
+    reported_order_.push_back(Raw(notice.transit));
+    if (reported_order_.size() > kReportedMax) {
+      reported_.erase(reported_order_.front());
+      reported_order_.pop_front();
+    }
     ++context_.counters->hand_ons_expired;
     context_.outputs->hand_ons_expired.push_back({peer, notice.id, notice.transit});
   }
@@ -80,13 +93,6 @@ LeaseHolder::Session& LeaseHolder::SessionOf(PeerIndex peer, TimePoint now) {
     session.open = true;
     session.idle_at = now + options_.linger;
     ++open_sessions_;
-    const Peer& owner = context_.imports->GetPeer(peer);
-    for (const GivenUp& known : given_up_) {
-      if (known.incarnation == owner.incarnation && known.owner == owner.owner) {
-        DGC_PROBE("an owner that was given up is heard of again");
-        session.notices_seen = session.notices_acknowledged = known.notices_seen;
-      }
-    }
   }
   return session;
 }
@@ -339,13 +345,6 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   return std::max(at, session.retry_at);
 }
 
-void LeaseHolder::RememberNotices(PeerIndex peer, const Session& session) {
-  if (session.notices_seen == 0) return;
-  const Peer& owner = context_.imports->GetPeer(peer);
-  if (given_up_.size() >= kGivenUpMax) given_up_.pop_front();
-  given_up_.push_back({owner.owner, owner.incarnation, session.notices_seen});
-}
-
 // Silence says the same, later: a lease that nobody renews lapses.
 void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now) {
   if (session.silent_since == TimePoint::max() || session.used > 0) return;
@@ -353,7 +352,6 @@ void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now
   const Duration term = std::max(session.term, options_.term_default);
   if (now < session.silent_since + term + options_.linger) return;
   DGC_PROBE("a session is given up");
-  RememberNotices(peer, session);
   for (const ImportIndex import : ImportsOf(peer)) {
     if (At(import).phase != Phase::kGone) Forget(session, import);
   }
@@ -479,6 +477,11 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   const bool last = !Settle(peer, session.to_list, Phase::kToList);
   if (last) {
     session.list_at = session.tokens.empty() ? TimePoint::max() : now + kTokenRetry;
+  }
+  if (session.first) {
+    // Whatever the owner has of an earlier session that was given up is not held any more.
+    session.first = false;
+    session.relisting = true;
   }
   if (session.relisting) {
     if (Raw(session.relist_from) == 0) session.relist_from = session.op_sequence;

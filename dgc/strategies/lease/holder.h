@@ -28,11 +28,10 @@
 #include <deque>
 #include <optional>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "dgc/core/deadline_queue.h"
 #include "dgc/core/digest.h"
@@ -111,6 +110,7 @@ class LeaseHolder {
     // A complete re-listing is under way; the number of its first request, once sent.
     bool relisting = false;
     SequenceNumber relist_from{};
+    bool first = true;                  // no Dirty has been sent yet
     LossCause lost = LossCause::kNone;  // of everything, where dead
     bool dead = false;                  // the owner's run is over
     bool goodbye = false;
@@ -191,8 +191,6 @@ class LeaseHolder {
   bool Idle(const Session& session) const;
   // Ends a session that has long heard nothing and in which nothing is used any more.
   void GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now);
-  // Owners may remember what a session that is ended without a word had heard.
-  void RememberNotices(PeerIndex peer, const Session& session);
   void Close(PeerIndex peer);
   Duration Backoff(const Session& session, uint32_t failures);
   Duration Timeout(const Session& session) const;
@@ -209,13 +207,9 @@ class LeaseHolder {
     friend auto operator<=>(const Deadline&, const Deadline&) = default;
   };
   DeadlineQueue<Deadline> deadlines_;
-  // Of runs of owners that were given up: Session::notices_seen.  Oldest first.
-  struct GivenUp {
-    std::string owner;
-    Incarnation incarnation;
-    uint64_t notices_seen;
-  };
-  std::deque<GivenUp> given_up_;
+  // Two views of one set: tokens of hand-ons that were reported as not taken up, oldest first.
+  absl::flat_hash_set<uint64_t> reported_;
+  std::deque<uint64_t> reported_order_;
   uint64_t next_sequence_ = 1;
   uint64_t next_call_ = 1;
   uint64_t held_ = 0;

@@ -23,8 +23,8 @@ struct LeaseOptions {
   // How long a lapsed client's listings are kept, so that a late renewal loses nothing.  0: not at
   // all.
   Duration limbo = Duration::zero();
-  // How long a reference is protected on its way, unless the sender asks for more; at most
-  // term_max.
+  // How long a reference is protected on its way, unless the sender asks for more, up to a day; at
+  // most term_max.
   Duration transit_term = std::chrono::seconds(30);
   // A step of the clock longer than this is taken to be this process's own pause, and the rest of
   // it is not counted against holders.  Also the longest time between two ticks.
@@ -51,8 +51,8 @@ struct LeaseOptions {
   uint64_t transits_per_client_max = 1 << 22;
   // Transit leases of callers that have no lease here (yet), all of them together.
   uint64_t transits_unregistered_max = 1 << 20;
-  // How many tokens of hand-ons that were named already are remembered, for transit_term, so that a
-  // declaration that comes after is void.
+  // How many tokens of hand-ons that were named already are remembered, for departed_term and at
+  // least transit_term, so that a declaration that comes after is void.
   uint32_t transits_named_max = 1 << 16;
   // How many clients that left are remembered, and for how long, so that their late calls are known
   // as late.

@@ -219,7 +219,13 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
   if (!added) {
     DGC_PROBE("a transit lease is declared again while it runs");
     it->second.deadline = std::max(it->second.deadline, deadline);
+    it->second.client = client;  // It may have lapsed since it declared it first.
     return;
+  }
+  if ((token & kHolderTokenBit) != 0) {
+    // That an earlier lease of this token ended unused says nothing any more.
+    std::erase_if(clients_[client.slot].notices,
+                  [&](const Notice& notice) { return Raw(notice.transit) == token; });
   }
   context_.objects->Hold(object);
   Queue(key, it->second, deadline);
@@ -240,7 +246,8 @@ void LeaseOwner::RememberNamed(const TransitKey& key) {
     named_.erase(named_order_.front().first);
     named_order_.pop_front();
   }
-  named_order_.emplace_back(key, clock_.lease_now() + options_.transit_term);
+  named_order_.emplace_back(
+      key, clock_.lease_now() + std::max(options_.departed_term, options_.transit_term));
 }
 
 void LeaseOwner::Discount(uint32_t account) {
@@ -366,7 +373,8 @@ std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIn
 // before.
 void LeaseOwner::Complete(Client& client, const DirtyRequest& request) {
   ForEachRow(client, request.rows, [&](size_t i, ObjectIndex hint) {
-    const auto object = context_.objects->FindRecord(request.rows[i].id, hint);
+    // What was unexported is not listed again, and goes.
+    const auto object = context_.objects->Find(request.rows[i].id, hint);
     if (!object.has_value()) return;
     if (PairTable::Entry* const listed = client.listings.Find(*object); listed != nullptr) {
       listed->set_sequence(request.sequence);
@@ -538,7 +546,10 @@ std::optional<TimePoint> LeaseOwner::wake_at() const {
        {transit_deadlines_.next(),
         braking_ && mode_ == ReapingMode::kAutomatic ? std::optional(brake_until_) : std::nullopt,
         named_order_.empty() ? std::nullopt : std::optional(named_order_.front().second),
-        departed_order_.empty() ? std::nullopt : std::optional(departed_order_.front().second)}) {
+        departed_order_.empty() ? std::nullopt : std::optional(departed_order_.front().second),
+        // The wait for the answer is measured by this clock, which must not stand still.
+        calling_self_ ? std::optional(self_called_at_ + options_.self_call_timeout)
+                      : std::nullopt}) {
     if (other.has_value() && (!lease_deadline.has_value() || *other < *lease_deadline)) {
       lease_deadline = other;
     }
