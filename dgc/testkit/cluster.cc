@@ -268,19 +268,33 @@ void Cluster::Leave(NodeIndex index, Duration patience) {
   oracle_.Leaving(node.shadow);
   node.process->Goodbye(Now(node));
   Settle(node);
-  LeaveStep(index, node.life, now() + patience);
+  LeaveStep(index, node.life, now(), patience);
 }
 
-void Cluster::LeaveStep(NodeIndex index, uint64_t life, Duration deadline) {
+void Cluster::LeaveStep(NodeIndex index, uint64_t life, Duration began, Duration patience) {
   Node& node = *nodes_[index];
   if (node.life != life) return;
-  if (node.process->Quiescent() || now() >= deadline) {
-    if (!node.process->Quiescent()) DGC_PROBE("goodbye was cut short");
+  if (node.process->Quiescent() || now() >= began + patience) {
+    if (!node.process->Quiescent()) CheckLeft(node, began, patience);
     Stop(node);
     return;
   }
   events_.After(std::chrono::milliseconds(1),
-                [this, index, life, deadline] { LeaveStep(index, life, deadline); });
+                [this, index, life, began, patience] { LeaveStep(index, life, began, patience); });
+}
+
+void Cluster::CheckLeft(const Node& node, Duration began, Duration patience) {
+  DGC_PROBE("goodbye was cut short");
+  // As long as some hundred rows of a batch each take, and a try that fails.
+  const LeaseOptions& lease = options_.strategy.lease;
+  const Duration round_trip = 4 * options_.network.delay_mean;
+  if (patience < (128 / lease.batch_max + 4) * round_trip + lease.call_timeout) return;
+  for (const auto& other : nodes_) {
+    if (other->index == node.index) continue;
+    const Duration before = began - lease.call_timeout - lease.backoff_max;
+    if (faults_.Disturbed(node.index, other->index, before, now()) > Duration::zero()) return;
+  }
+  oracle_.Fail(absl::StrCat(oracle_.Describe(node.shadow), " could not say goodbye"));
 }
 
 void Cluster::SetLag(NodeIndex index, Duration lag_max) {

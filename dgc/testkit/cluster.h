@@ -242,7 +242,9 @@ class Cluster {
   // What it calls assured now.
   void CheckAssured(const Node& node);
   void Wake(NodeIndex node, uint64_t life, Duration when);
-  void LeaveStep(NodeIndex node, uint64_t life, Duration deadline);
+  void LeaveStep(NodeIndex node, uint64_t life, Duration began, Duration patience);
+  // That it was cut short had a cause.
+  void CheckLeft(const Node& node, Duration began, Duration patience);
 
   void SendRequest(Node& node, dgc::Send send);
   void SendToSelf(Node& node, const dgc::Send& send);

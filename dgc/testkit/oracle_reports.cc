@@ -180,6 +180,7 @@ void Oracle::Happened(ShadowProcess process, const Transition& transition) {
       Unlist(lease);
       ++lease.lapses;
       lease.lapsed_at = events_->now();
+      LapsedPerhaps(lease);  // For certain: that both sides then agree on nothing says no more.
       break;
     case Kind::kGoodbye:
       require(before != Standing::kNone, "a client left that was not there");

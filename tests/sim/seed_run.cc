@@ -164,7 +164,7 @@ void DrawChunks(SimRandom& random, Plan* plan) {
   lease.batch_max = static_cast<uint32_t>(random.Between(1, 3));
   lease.call_timeout = std::max(lease.call_timeout, plan->term / 8);
   lease.requested_term = Duration::zero();
-  plan->workloads.push_back(WorkloadKind::kHoard);
+  plan->workloads.assign(1, WorkloadKind::kHoard);  // No more than the line can carry.
   const NemesisKind kinds[] = {NemesisKind::kLoss, NemesisKind::kPartition, NemesisKind::kPauses,
                                NemesisKind::kOneWay, NemesisKind::kStragglers};
   plan->nemeses.assign(1, kinds[random.Below(5)]);
