@@ -311,9 +311,11 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
   if (!to_list && session.tokens.empty()) session.list_at = TimePoint::max();
   if (!to_clean) session.clean_at = TimePoint::max();
   if (session.goodbye) {
-    if (Due(session, Op::kTransit) <= now) return Op::kTransit;
-    if (to_clean || !session.tokens.empty()) return Op::kClean;
-    return session.hand_ons.empty() ? Op::kGoodbye : Op::kNone;
+    // First what was handed on: a Clean or a goodbye would end what protects it.
+    if (!session.hand_ons.empty()) {
+      return Due(session, Op::kTransit) <= now ? Op::kTransit : Op::kNone;
+    }
+    return to_clean || !session.tokens.empty() ? Op::kClean : Op::kGoodbye;
   }
   if (RenewalDue(session) <= now) return Op::kRenew;
   constexpr Op kTurns[] = {Op::kDirty, Op::kClean, Op::kTransit};
@@ -333,8 +335,7 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   if (session.dead) return session.idle_at;
   TimePoint at = TimePoint::min();
   if (session.goodbye) {
-    const bool waits = session.to_clean.empty() && session.tokens.empty();
-    if (waits && !session.hand_ons.empty()) at = session.hand_on_not_before;
+    if (!session.hand_ons.empty()) at = session.hand_on_not_before;
   } else {
     at = std::min({RenewalDue(session), Due(session, Op::kTransit), Due(session, Op::kDirty),
                    Due(session, Op::kClean)});
@@ -558,6 +559,13 @@ void LeaseHolder::Granted(Session& session, Duration term) {
   session.granted_until = session.sent + term - term / kDriftShare;
 }
 
+// Never puts it off: only a renewal compares what both sides hold.
+void LeaseHolder::HastenRenewal(Session& session) {
+  const TimePoint planned = session.renew_at;
+  PlanRenewal(session);
+  session.renew_at = std::min(session.renew_at, planned);
+}
+
 void LeaseHolder::NoteFailing(PeerIndex peer, Session& session, bool was_failing) {
   if (session.dead || Failing(session) == was_failing) return;
   context_.outputs->transitions.push_back(
@@ -619,8 +627,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
   if (session.held.count == 0 || now < session.granted_until) {
     Granted(session, response.granted_term);
   }
-  // Other Dirtys do not put it off: only a renewal compares what both sides hold.
-  if (session.renew_at == TimePoint::max()) PlanRenewal(session);
+  HastenRenewal(session);
   if (session.op_completes) {
     session.relisting = false;
     session.relist_from = {};
@@ -703,8 +710,8 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
 void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint now) {
   // The notice that one was not taken up comes with a renewal that leaves after its term.
   const Duration term = response.granted_term + response.granted_term / 16;
-  session.listen_until = std::max(session.listen_until, session.sent + term);
-  if (session.renew_at == TimePoint::max()) PlanRenewal(session);
+  session.listen_until = std::max(session.listen_until, now + term);
+  HastenRenewal(session);
   std::vector<HandOn> refused;
   for (const Failure& failure : response.failures) {
     if (failure.index >= session.op_hand_ons.size()) continue;
@@ -750,6 +757,12 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
   }
   if (refusal.code == Refusal::Code::kPermissionDenied) {
     OwnerGone(peer, session, LossCause::kRefused, now);
+    return;
+  }
+  if (session.goodbye && refusal.code == Refusal::Code::kResourceExhausted &&
+      session.hand_ons.empty() && session.op_hand_ons.empty()) {
+    // An owner that has no room for a client has nothing of it either.
+    On(peer, session, GoodbyeResponse{}, now);
     return;
   }
   // Whatever the answer: a duplicate may have been carried out all the same.

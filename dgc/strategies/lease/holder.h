@@ -177,6 +177,7 @@ class LeaseHolder {
   }
   void Granted(Session& session, Duration term);
   void PlanRenewal(Session& session);
+  void HastenRenewal(Session& session);
   void Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices);
   ClientKey KeyFor(PeerIndex peer) const;
   void Relist(PeerIndex peer, Session& session, TimePoint now);

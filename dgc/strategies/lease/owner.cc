@@ -222,7 +222,7 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
     it->second.client = client;  // It may have lapsed since it declared it first.
     return;
   }
-  if ((token & kHolderTokenBit) != 0) {
+  if ((token & kHolderTokenBit) != 0 && client.serial != 0) {
     // That an earlier lease of this token ended unused says nothing any more.
     std::erase_if(clients_[client.slot].notices,
                   [&](const Notice& notice) { return Raw(notice.transit) == token; });
@@ -469,9 +469,8 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
                     "a transit token chosen by a holder has its highest bit set");
     }
   }
-  // Whoever declares something gets a record: it is charged, and told.
-  const Duration term = Grant(Duration::zero());
-  if (FindOrAddClient(request.client, request.key, term) == nullptr) return TooManyClients();
+  // Whoever declares something gets a record if there is room: it is charged, and told.
+  FindOrAddClient(request.client, request.key, Grant(Duration::zero()));
   const LeaseKey client = KeyOf(request.client);
   TransitResponse response;
   response.granted_term = std::clamp(
