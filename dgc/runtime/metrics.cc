@@ -74,6 +74,8 @@ constexpr Number kNumbers[] = {
     DGC_NUMBER(Counter, "dgc_leases_resurrected_total", "Leases renewed in limbo",
                counters.leases_resurrected),
     DGC_NUMBER(Counter, "dgc_goodbyes_total", "Orderly exits of holders", counters.goodbyes),
+    DGC_NUMBER(Counter, "dgc_rows_refused_total", "Ids for which a quota had no room",
+               counters.rows_refused),
     DGC_NUMBER(Counter, "dgc_late_calls_total", "Ids of requests that arrived too late to count",
                counters.late_calls),
     DGC_NUMBER(Gauge, "dgc_transits", "Transit leases", sizes.transits),

@@ -24,6 +24,13 @@ TEST(DigestTest, IsTheFunctionThatTheProtocolFixes) {
   EXPECT_EQ(digest.count, 2u);
 }
 
+// As in the comments of collector.proto.
+TEST(DigestTest, IsTheExampleOfTheProtocol) {
+  Digest digest;
+  digest.Add({1, 2});
+  EXPECT_EQ(digest.hash, 0x3ec2d42f3a45cc6e);
+}
+
 TEST(DigestTest, SwappedHalvesDiffer) {
   Digest one;
   Digest swapped;

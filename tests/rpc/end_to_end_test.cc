@@ -90,6 +90,28 @@ TEST(EndToEndTest, ChannelMayCarryTheIdentityInstead) {
   EXPECT_EQ(host.last_caller(), holder.id());
 }
 
+// From a file, a database, a queue: no call is needed to take a reference up.
+TEST(EndToEndTest, AReferenceThatWasStoredIsRegisteredWhenItIsDecoded) {
+  Host host("stored");
+  Holder sender({});
+  Ref ref = sender.Import(host.Create(sender.Context()));
+  const std::string stored = ref.Share(std::chrono::minutes(5)).SerializeAsString();
+  ref.reset();
+  ASSERT_TRUE(sender.Settle(kLong));
+  EXPECT_EQ(host.gone.count(), 0);
+
+  Holder receiver({});
+  v1::Ref decoded;
+  ASSERT_TRUE(decoded.ParseFromString(stored));
+  Ref again = receiver.Import(decoded);
+  ASSERT_TRUE(receiver.Settle(kLong));
+  EXPECT_TRUE(again.assured());
+  EXPECT_EQ(host.owner.stats().sizes.transits, 0u);
+
+  again.reset();
+  EXPECT_TRUE(host.gone.Wait(1));
+}
+
 TEST(EndToEndTest, LeaseIsRenewedInTheBackground) {
   Host host("renewed", ShortTerms());
   Holder holder({});
