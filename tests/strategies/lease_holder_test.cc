@@ -480,6 +480,27 @@ TEST_F(LeaseHolderTest, ANoticeThatAnOwnerRepeatsIsReportedOnce) {
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 
+TEST_F(LeaseHolderTest, TheLast4096NoticesAreNotReportedAgain) {
+  uint64_t number = 0;
+  const auto hear = [&](uint64_t first_token, uint64_t last_token) {
+    HeldBy(alice_);
+    alice_.now += milliseconds(10);
+    alice_.Run();
+    const Send dirty = std::exchange(alice_.sends, {}).at(0);
+    DirtyResponse response{.granted_term = seconds(10)};
+    for (uint64_t token = first_token; token <= last_token; ++token) {
+      response.notices.push_back({++number, {2, 3}, TransitToken{token}});
+    }
+    alice_.hand_ons_expired.clear();
+    alice_.process.Answered(dirty.peer, dirty.call, response, alice_.now);
+    alice_.Run();
+    return alice_.hand_ons_expired.size();
+  };
+  EXPECT_EQ(hear(1, 4097), 4097u);
+  EXPECT_EQ(hear(2, 4097), 0u);
+  EXPECT_EQ(hear(1, 1), 1u) << "the oldest is forgotten";
+}
+
 TEST_F(LeaseHolderTest, AHandOnThatWasTakenUpIsNotReported) {
   const Target handle = HeldBy(alice_);
   cluster_.Sleep(seconds(1));

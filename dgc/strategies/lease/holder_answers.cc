@@ -1,0 +1,367 @@
+// The half of the holder that hears: what an answer changes.
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+#include <variant>
+
+#include "absl/container/flat_hash_set.h"
+#include "dgc/core/probe.h"
+#include "dgc/strategies/lease/holder.h"
+
+namespace dgc {
+namespace {
+
+// Clocks run at rates of their own: a holder counts this share of its term as over already, so that
+// it is the stricter side if together they are up to 3 % apart.
+constexpr int kDriftShare = 32;
+
+// Notices that are remembered, so that none is reported twice.
+constexpr size_t kReportedMax = 4096;
+
+}  // namespace
+
+void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
+  session.notices_acknowledged = session.notices_seen;
+  absl::flat_hash_set<uint64_t> pending;
+  if (!notices.empty()) {
+    for (const HandOn& hand_on : session.hand_ons) pending.insert(Raw(hand_on.transit));
+  }
+  for (const Notice& notice : notices) {
+    if (notice.number <= session.notices_seen) continue;
+    session.notices_seen = notice.number;
+    // It is declared again, and how that ends is told later.
+    if (pending.contains(Raw(notice.transit))) continue;
+    // A hand-on whose declaration had to be repeated, or a session that was given up in between.
+    if (!reported_.insert(Raw(notice.transit)).second) continue;
+    reported_order_.push_back(Raw(notice.transit));
+    if (reported_order_.size() > kReportedMax) {
+      reported_.erase(reported_order_.front());
+      reported_order_.pop_front();
+    }
+    ++context_.counters->hand_ons_expired;
+    context_.outputs->hand_ons_expired.push_back({peer, notice.id, notice.transit});
+  }
+}
+
+void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) {
+  if (Raw(peer) >= sessions_.size()) return;
+  Session& session = sessions_[Raw(peer)];
+  if (!session.open || session.op == Op::kNone || session.call != call) return;
+  const bool was_failing = Failing(session);
+  if (!std::holds_alternative<Refusal>(response)) {
+    session.failures = 0;
+    session.silent_since = TimePoint::max();
+    session.retry_at = TimePoint::min();
+  }
+  std::visit([&](const auto& typed) { On(peer, session, typed, now); }, response);
+  NoteFailing(peer, session, was_failing);
+  session.op = Op::kNone;
+  session.op_rows.clear();
+  session.op_tokens.clear();
+  session.op_completes = false;
+  // Taken out first: the last use of an import makes the session look at itself again.
+  const std::vector<HandOn> declared = std::exchange(session.op_hand_ons, {});
+  for (const HandOn& hand_on : declared) context_.drop(hand_on.import, now);
+  Pump(peer, now);
+}
+
+void LeaseHolder::Granted(Session& session, Duration term) {
+  session.term = term;
+  session.granted_until = session.sent + term - term / kDriftShare;
+}
+
+// Never puts it off: only a renewal compares what both sides hold.
+void LeaseHolder::HastenRenewal(Session& session) {
+  const TimePoint planned = session.renew_at;
+  PlanRenewal(session);
+  session.renew_at = std::min(session.renew_at, planned);
+}
+
+void LeaseHolder::NoteFailing(PeerIndex peer, Session& session, bool was_failing) {
+  if (session.dead || Failing(session) == was_failing) return;
+  context_.outputs->transitions.push_back(
+      {.kind = was_failing ? Transition::Kind::kPeerRecovered : Transition::Kind::kPeerFailing,
+       .peer = peer,
+       .count = session.imports});
+}
+
+void LeaseHolder::PlanRenewal(Session& session) {
+  // Between 30 % and 33 % of the term after the request left: early enough to try again several
+  // times, and spread out.
+  const auto jitter = static_cast<int64_t>(context_.random->Next() % 1024);
+  const Duration term = session.term > Duration::zero() ? session.term : options_.term_default;
+  session.renew_at = session.sent + term / 3 - term / 30 * jitter / 1024;
+}
+
+void LeaseHolder::Listed(Session& session, const OpRow& row) {
+  const ImportIndex import = row.import;
+  Import& state = At(import);
+  // Unless it was dropped and imported again meanwhile: then the token is the new copy's.
+  if (state.transit == row.transit) state.transit = {};
+  if (Raw(state.transit) != 0) DGC_PROBE("a reference came again while its Dirty was under way");
+  if (state.listed) return;
+  state.listed = true;
+  session.held.Add((*context_.imports)[import].id);
+  ++held_;
+}
+
+void LeaseHolder::Unlisted(Session& session, ImportIndex import) {
+  Import& state = At(import);
+  if (!state.listed) return;
+  state.listed = false;
+  session.held.Remove((*context_.imports)[import].id);
+  --held_;
+}
+
+void LeaseHolder::Forget(Session& session, ImportIndex import) {
+  Unlisted(session, import);
+  At(import) = {};
+  --session.imports;
+  if ((*context_.imports)[import].uses == 0) context_.imports->Erase(import);
+}
+
+void LeaseHolder::Lose(Session& session, ImportIndex import, const Failure& failure) {
+  ImportRecord& record = (*context_.imports)[import];
+  record.lost = session.dead ? session.lost : CauseOf(failure.reason);
+  ++context_.counters->references_lost;
+  context_.outputs->lost.push_back(
+      {import, record.lost, failure.reclaim_reason, failure.reclaimed_ago});
+  if (At(import).phase != Phase::kGone) Forget(session, import);
+}
+
+void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& response,
+                     TimePoint now) {
+  session.acknowledged = session.op_sequence;
+  Heard(peer, session, response.notices);
+  // An answer that came after the granted term may be that of a lease begun anew, which says
+  // nothing of what was held before: that is for a renewal to tell.
+  if (session.held.count == 0 || now < session.granted_until) {
+    Granted(session, response.granted_term);
+  }
+  HastenRenewal(session);
+  if (session.op_completes) {
+    session.relisting = false;
+    session.relist_from = {};
+  }
+  bool stale = false;
+  bool refused = false;
+  auto failure = response.failures.begin();
+  for (uint32_t i = 0; i < session.op_rows.size(); ++i) {
+    const ImportIndex import = session.op_rows[i].import;
+    const bool wanted = At(import).phase == Phase::kListing;
+    while (failure != response.failures.end() && failure->index < i) ++failure;
+    if (failure == response.failures.end() || failure->index != i) {
+      Listed(session, session.op_rows[i]);
+      if (wanted) At(import).phase = Phase::kListed;
+      continue;
+    }
+    stale |= failure->reason == FailureReason::kStale;
+    refused |= failure->reason == FailureReason::kQuota;
+    if (refused && session.relisting) DGC_PROBE("a quota refuses a row of a re-listing");
+    if (!wanted) continue;
+    if (failure->reason != FailureReason::kStale && failure->reason != FailureReason::kQuota) {
+      Lose(session, import, *failure);
+    } else if (session.goodbye) {
+      ToClean(session, import, now);
+    } else if (failure->reason == FailureReason::kStale) {
+      ToList(session, import, now);
+    } else {
+      At(import).phase = Phase::kRefused;
+      Push(session, session.refused, import, Phase::kRefused);
+    }
+  }
+  // Once is usual: a Clean has overtaken it.
+  session.stales = stale ? session.stales + 1 : 0;
+  if (session.stales > 1) DGC_PROBE("stale twice");
+  if (session.stales > 1) session.list_not_before = now + Backoff(session, session.stales - 1);
+  session.refusals = refused                   ? session.refusals + 1
+                     : session.refused.empty() ? 0
+                                               : session.refusals;
+  if (refused) session.refused_until = now + Backoff(session, session.refusals);
+  if (session.to_list.empty() && session.to_clean.empty()) session.unsure = false;
+}
+
+void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoint now) {
+  session.acknowledged = session.op_sequence;
+  for (const OpRow& row : session.op_rows) {
+    Unlisted(session, row.import);
+    Import& state = At(row.import);
+    if (state.transit == row.transit) state.transit = {};
+    if ((*context_.imports)[row.import].uses == 0) {
+      Forget(session, row.import);
+    } else {
+      ToList(session, row.import, now);
+    }
+  }
+  if (session.to_list.empty() && session.to_clean.empty()) session.unsure = false;
+}
+
+void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& response,
+                     TimePoint now) {
+  if (session.sent >= session.listen_until) session.listen_until = TimePoint::min();
+  if (response.result == RenewResult::kUnknownClient) {
+    session.listen_until = TimePoint::min();
+    session.notices_acknowledged = session.notices_seen;  // With the client they are forgotten.
+    if (session.imports > 0) Relist(peer, session, now);
+    return;
+  }
+  Heard(peer, session, response.notices);
+  // While an answer is missing the owner does not compare, and past the granted term that very
+  // Dirty, come late, may have begun a new lease, which holds nothing of the old one; nor would it
+  // hold what a re-listing has said so far.
+  const bool anew = session.granted_until <= now &&
+                    (session.unsure || (session.relisting && Raw(session.relist_from) != 0));
+  if (anew) DGC_PROBE("a renewal past the term proves nothing, and all is listed again");
+  Granted(session, response.granted_term);
+  PlanRenewal(session);
+  if ((response.result == RenewResult::kDiffers && !session.relisting) || anew)
+    Relist(peer, session, now);
+}
+
+void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint now) {
+  // The notice that one was not taken up comes with a renewal that leaves after its term.
+  const Duration term = response.granted_term + response.granted_term / 16;
+  session.listen_until = std::max(session.listen_until, now + term);
+  HastenRenewal(session);
+  std::vector<HandOn> refused;
+  for (const Failure& failure : response.failures) {
+    if (failure.index >= session.op_hand_ons.size()) continue;
+    const HandOn& hand_on = session.op_hand_ons[failure.index];
+    if (failure.reason == FailureReason::kQuota) {
+      DGC_PROBE("a quota refuses a hand-on");
+      refused.push_back(hand_on);
+    } else if (At(hand_on.import).phase == Phase::kListed) {
+      Lose(session, hand_on.import, failure);
+    }
+  }
+  if (refused.empty()) {
+    if (session.refused.empty()) session.refusals = 0;
+    return;
+  }
+  ++session.refusals;
+  session.hand_on_not_before = now + Backoff(session, session.refusals);
+  std::erase_if(session.op_hand_ons, [&](const HandOn& hand_on) {
+    return std::any_of(refused.begin(), refused.end(),
+                       [&](const HandOn& other) { return other.transit == hand_on.transit; });
+  });
+  session.hand_ons.insert(session.hand_ons.end(), refused.begin(), refused.end());
+}
+
+void LeaseHolder::On(PeerIndex peer, Session& session, const GoodbyeResponse&, TimePoint now) {
+  for (const ImportIndex import : ImportsOf(peer)) {
+    if (At(import).phase != Phase::kGone) Forget(session, import);
+  }
+  session.tokens.clear();
+  session.refused.clear();
+  session.relisting = false;
+  session.listen_until = TimePoint::min();
+  session.notices_acknowledged = session.notices_seen;
+  session.goodbye = false;
+  session.idle_at = now;
+}
+
+void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, TimePoint now) {
+  ++context_.counters->requests_failed;
+  if (refusal.code == Refusal::Code::kWrongIncarnation) {
+    OwnerGone(peer, session, LossCause::kOwnerRestarted, now);
+    return;
+  }
+  if (refusal.code == Refusal::Code::kPermissionDenied) {
+    OwnerGone(peer, session, LossCause::kRefused, now);
+    return;
+  }
+  if (session.goodbye && refusal.code == Refusal::Code::kResourceExhausted &&
+      session.hand_ons.empty() && session.op_hand_ons.empty()) {
+    // An owner that has no room for a client has nothing of it either.
+    On(peer, session, GoodbyeResponse{}, now);
+    return;
+  }
+  // Whatever the answer: a duplicate may have been carried out all the same.
+  if (session.op == Op::kDirty || session.op == Op::kClean) session.unsure = true;
+  ++session.failures;
+  // A refusal is an answer too.
+  session.silent_since = refusal.code == Refusal::Code::kUnknownOutcome
+                             ? std::min(session.silent_since, now)
+                             : TimePoint::max();
+  session.retry_at = now + Backoff(session, session.failures);
+  Requeue(session, now);
+}
+
+void LeaseHolder::Requeue(Session& session, TimePoint now) {
+  for (const OpRow& row : session.op_rows) {
+    const ImportIndex import = row.import;
+    const bool used = (*context_.imports)[import].uses > 0;
+    if (At(import).phase == Phase::kListing) {
+      if (session.goodbye) {
+        ToClean(session, import, now);
+      } else {
+        ToList(session, import, now);
+      }
+    } else if (At(import).phase == Phase::kCleaning) {
+      if (used && !session.goodbye) {
+        ToList(session, import, now);
+      } else {
+        ToClean(session, import, now);
+      }
+    }
+  }
+  for (const ExtraToken& token : session.op_tokens) AddToken(session, token, now);
+  session.hand_ons.insert(session.hand_ons.begin(), session.op_hand_ons.begin(),
+                          session.op_hand_ons.end());
+  session.op_hand_ons.clear();
+}
+
+std::vector<ImportIndex> LeaseHolder::ImportsOf(PeerIndex peer) const {
+  std::vector<ImportIndex> imports;
+  for (uint32_t i = 0; i < context_.imports->end(); ++i) {
+    const ImportRecord& record = (*context_.imports)[ImportIndex{i}];
+    if (record.in_use && record.peer == peer) imports.push_back(ImportIndex{i});
+  }
+  return imports;
+}
+
+void LeaseHolder::Relist(PeerIndex peer, Session& session, TimePoint now) {
+  ++context_.counters->relistings;
+  context_.outputs->transitions.push_back(
+      {.kind = Transition::Kind::kRelisting, .peer = peer, .count = session.imports});
+  session.relisting = true;
+  session.relist_from = {};
+  PlanRenewal(session);  // The Dirtys renew too, unless they fail.
+  for (const ImportIndex import : ImportsOf(peer)) {
+    Unlisted(session, import);
+    if (At(import).phase == Phase::kListed) ToList(session, import, now);
+  }
+}
+
+void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now) {
+  session.lost = cause;
+  session.dead = true;
+  session.goodbye = false;
+  session.idle_at = now + options_.linger;
+  context_.outputs->transitions.push_back({.kind = cause == LossCause::kRefused
+                                                       ? Transition::Kind::kRefused
+                                                       : Transition::Kind::kOwnerRestarted,
+                                           .peer = peer,
+                                           .count = session.imports});
+  for (const ImportIndex import : ImportsOf(peer)) {
+    if (At(import).phase == Phase::kGone) continue;
+    if ((*context_.imports)[import].uses > 0) {
+      Lose(session, import, {});
+    } else {
+      Forget(session, import);
+    }
+  }
+  session.to_list.clear();
+  session.to_clean.clear();
+  session.refused.clear();
+  session.tokens.clear();
+  session.relisting = false;
+  session.listen_until = TimePoint::min();
+  session.notices_acknowledged = session.notices_seen;
+  for (HandOn& hand_on : std::exchange(session.hand_ons, {})) {
+    session.op_hand_ons.push_back(hand_on);  // Released by Answered().
+  }
+}
+
+}  // namespace dgc
