@@ -105,7 +105,7 @@ struct Failure {
 };
 
 // The most notices kept for one client, and in one response.
-#ifdef DGC_SIMULATION  // So that few are enough.
+#ifdef DGC_SMALL_LIMITS  // So that few are enough for the simulator.
 inline constexpr size_t kNoticesMax = 8;
 #else
 inline constexpr size_t kNoticesMax = 1024;

@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kTokensMax = kBatchMax;
 
 // Below this many entries the queue of deadlines is not worth compacting.
-#ifdef DGC_SIMULATION  // So that few are enough.
+#ifdef DGC_SMALL_LIMITS  // So that few are enough for the simulator.
 constexpr size_t kCompactMin = 8;
 #else
 constexpr size_t kCompactMin = 1024;
@@ -26,7 +26,7 @@ constexpr size_t kCompactMin = 1024;
 constexpr Duration kPumpInterval = std::chrono::microseconds(100);
 
 // Entries of a session's lists beyond twice its imports, before the outdated ones are dropped.
-#ifdef DGC_SIMULATION  // So that few are enough.
+#ifdef DGC_SMALL_LIMITS  // So that few are enough for the simulator.
 constexpr size_t kOutdatedMax = 2;
 #else
 constexpr size_t kOutdatedMax = 64;

@@ -13,7 +13,7 @@ namespace dgc {
 namespace {
 
 // Below this many entries a queue is not worth compacting.
-#ifdef DGC_SIMULATION  // So that few are enough.
+#ifdef DGC_SMALL_LIMITS  // So that few are enough for the simulator.
 constexpr size_t kCompactMin = 2;
 #else
 constexpr size_t kCompactMin = 4096;

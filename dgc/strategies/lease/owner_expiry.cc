@@ -11,7 +11,7 @@ namespace dgc {
 namespace {
 
 // The most deadlines decided in one Tick: each is O(1).
-#ifdef DGC_SIMULATION  // So that few are enough.
+#ifdef DGC_SMALL_LIMITS  // So that few are enough for the simulator.
 constexpr size_t kDeadlinesPerTick = 4;
 #else
 constexpr size_t kDeadlinesPerTick = 1024;
