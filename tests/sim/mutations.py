@@ -107,8 +107,6 @@ MUTATIONS = [
      "sequence >= request.sequence"),
     ("owner: a late re-listing is carried out", OWNER,
      "if (Raw(request.complete_from) != 0 && <<request.sequence > client->watermark>>) {", "true"),
-    ("owner: a re-listing makes no room for itself", OWNER,
-     "<<listed->set_sequence(request.sequence);>> } }); client.listings", ""),
     # --- The owner: transit leases.
     ("owner: a dirty does not use up the token", OWNER,
      "<<Consume(*object, row.transit);>> return std::nullopt;", ""),
@@ -211,10 +209,6 @@ MUTATIONS = [
      "session.renew_at = session.sent + <<term / 3>> -", "term * 2"),
     ("holder: a dirty puts the renewal off", ANSWERS,
      "session.renew_at = <<std::min(session.renew_at, planned)>>;", "session.renew_at"),
-    ("holder: a re-listing puts the renewal off for good", ANSWERS,
-     "<<PlanRenewal(session);>> // The Dirtys renew too", "session.renew_at = TimePoint::max();"),
-    ("holder: nothing is renewed during a re-listing", HOLDER,
-     "if (session.held.count == 0 && <<!session.relisting>> && !listening)", "true"),
     ("holder: a refused row delays the renewal", ANSWERS,
      "if (refused) <<session.refused_until = now + Backoff(session, session.refusals);>>",
      "session.retry_at = session.refused_until = now + std::chrono::hours(1);"),
@@ -265,11 +259,6 @@ MUTATIONS = [
     ("holder: a hand-on counts as declared though it failed", ANSWERS,
      "<<session.hand_ons.insert(session.hand_ons.begin(), session.op_hand_ons.begin(), "
      "session.op_hand_ons.end()); session.op_hand_ons.clear();>>", ""),
-    ("holder: hears a notice again and again", ANSWERS,
-     "if (<<notice.number <= session.notices_seen>>) continue;", "false"),
-    ("holder: forgets with the session which notices it heard", HOLDER,
-     "session.listen_until == TimePoint::min() && "
-     "<<session.notices_acknowledged == session.notices_seen>>;", "true"),
     ("holder: reports a hand-on again after the session was given up", ANSWERS,
      "if (<<!reported_.insert(Raw(notice.transit)).second>>) continue;", "false"),
     ("holder: reports a hand-on that it declares again", ANSWERS,
@@ -331,7 +320,10 @@ MUTATIONS = [
 #   a Dirty not counted as the latest request, an old digest compared, a digest that is not sure
 #   sent
 #   (each costs a needless re-listing);
-#   a reference imported again during its Clean and not listed (the token's row lists it).
+#   a reference imported again during its Clean and not listed (the token's row lists it);
+#   no renewal during a re-listing (its Dirtys renew);
+#   a listed row not numbered anew before a complete re-listing erases (it is listed again at once);
+#   a notice repeated, or forgotten with its session (tokens that were reported are remembered).
 
 HEADER = '#include "tests/sim/mutation.h"\n'
 

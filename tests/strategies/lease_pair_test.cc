@@ -368,6 +368,85 @@ TEST_F(LeasePairTest, AHandOnIsReportedOnceThoughTheSessionWasGivenUp) {
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 
+TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedWhenThatHasEnded) {
+  const Target handle = HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  alice_.Share(handle);
+  alice_.Run();
+  const Send transit = std::exchange(alice_.sends, {}).at(0);
+  ASSERT_TRUE(std::holds_alternative<TransitRequest>(transit.request));
+  owner_.process.Received(transit.request, owner_.now);  // Its answer is lost.
+  // Renewals go on, declarations do not get through.
+  for (int i = 0; i < 240; ++i) {
+    alice_.now += milliseconds(50);
+    owner_.now += milliseconds(50);
+    owner_.Run();
+    alice_.process.Answered(transit.peer, transit.call,
+                            Refusal{Refusal::Code::kUnknownOutcome, "lost"}, alice_.now);
+    alice_.Run();
+    for (const Send& send : std::exchange(alice_.sends, {})) {
+      const bool lost = std::holds_alternative<TransitRequest>(send.request);
+      alice_.process.Answered(send.peer, send.call,
+                              lost ? Refusal{Refusal::Code::kUnknownOutcome, "lost"}
+                                   : owner_.process.Received(send.request, owner_.now),
+                              alice_.now);
+    }
+  }
+  EXPECT_EQ(owner_.process.sizes().transits, 0u) << "ended unused";
+  EXPECT_TRUE(alice_.hand_ons_expired.empty()) << "it is declared again";
+  cluster_.Sleep(seconds(30));
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+}
+
+// Campaign, seed 18646.
+TEST_F(LeasePairTest, ASessionThatBeginsAnewOwesNothingToTheOneThatWasGivenUp) {
+  LeaseOptions lease = TestLease();
+  lease.listings_per_client_max = 1;
+  Node owner(7, "host:1", lease);
+  Cluster cluster({&owner, &alice_});
+  const auto held = [&](WireRef* ref) {
+    const Target object = owner.Export();
+    *ref = owner.Share(object);
+    owner.Drop(object);
+    return alice_.Import(*ref);
+  };
+  WireRef before;
+  const Target handle = held(&before);
+  cluster.Sleep(seconds(1));
+  owner.process.SetReaping(ReapingMode::kHeld);
+  cluster.Cut("host:1");
+  alice_.Drop(handle);
+  cluster.Sleep(minutes(2));
+  ASSERT_EQ(alice_.process.imports().peers(), 0u) << "given up";
+  cluster.Heal("host:1");
+  WireRef after;
+  const Target again = held(&after);
+  cluster.Sleep(seconds(5));
+  EXPECT_TRUE(alice_.process.Assured(again, alice_.now));
+  EXPECT_FALSE(owner.Live(before));
+}
+
+TEST_F(LeasePairTest, WhatAnOwnerWithoutRoomForAnotherClientRefusedIsCleanedInTheEnd) {
+  LeaseOptions lease = TestLease();
+  lease.clients_max = 1;
+  Node full(9, "host:9", lease);
+  Cluster cluster({&full, &alice_, &bob_});
+  alice_.Import(full.Share(full.Export()));
+  cluster.Sleep(seconds(1));
+  const Target object = full.Export();
+  const auto ref = full.process.Share(object, {}, minutes(10), full.now);
+  ASSERT_TRUE(ref.ok());
+  full.Drop(object);
+  const Target handle = bob_.Import(*ref);
+  cluster.Sleep(seconds(1));
+  bob_.Drop(handle);
+  cluster.Sleep(minutes(2));
+  ASSERT_TRUE(full.Live(*ref));
+  alice_.process.Goodbye(alice_.now);
+  cluster.Sleep(seconds(10));
+  EXPECT_FALSE(full.Live(*ref));
+}
+
 // A line with a round trip of 50 ms; `work` is what the application does every 10 ms.
 template <typename Work>
 void RunBusy(Node& owner, Node& holder, Duration duration, Work work) {
