@@ -67,8 +67,10 @@ class Others {
     double microseconds;
   };
 
-  Others(const std::string& address, Peer* owner, size_t first_id)
-      : own_(address), thread_([this, owner, first_id] { Work(owner, first_id); }) {}
+  // `number`: another one each time, as clients that count their requests anew are new clients.
+  Others(const std::string& address, Peer* owner, size_t first_id, uint64_t number)
+      : own_(address),
+        thread_([this, owner, first_id, number] { Work(owner, first_id, number); }) {}
   ~Others() {
     stop_ = true;
     thread_.join();
@@ -87,7 +89,7 @@ class Others {
   static constexpr size_t kLanes = 4;
   static constexpr auto kPeriod = std::chrono::milliseconds(2);
 
-  void Work(Peer* owner, size_t first_id) {
+  void Work(Peer* owner, size_t first_id, uint64_t number) {
     own_.incarnation = owner->incarnation;
     Loop loop;
     std::vector<std::unique_ptr<DirtyLane>> lanes;
@@ -99,7 +101,7 @@ class Others {
             const std::lock_guard lock(mutex_);
             samples_.push_back({Clock::now(), Seconds(me.latency) * 1e6});
           }));
-      lanes[i]->request = own_.Dirty(Peer::Client(500 + i));
+      lanes[i]->request = own_.Dirty(Peer::Client(20'000 + number * kLanes + i));
       AddId(owner->ids[first_id + i], &lanes[i]->request);
     }
     auto due = std::chrono::system_clock::now();
@@ -128,7 +130,7 @@ void LapseOnce(const Arguments& arguments, size_t count, uint64_t number) {
   Peer owner(arguments.owners[0]);
   owner.Fill(count + kKept);
   owner.List(Peer::Client(900 + number), count, count + kKept);
-  Others others(arguments.owners[0], &owner, count);
+  Others others(arguments.owners[0], &owner, count, number);
   const uint64_t before = owner.Look().reclaimed();
   owner.List(Peer::Client(10'000 + number), 0, count - 1, kTerm);
   // The owner counts the term from when it hears of the last one, which is after this.
