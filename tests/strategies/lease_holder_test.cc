@@ -459,7 +459,7 @@ TEST_F(LeaseHolderTest, AHandOnIsReportedOnceThoughTheSessionWasClosedSince) {
   carol.Share(handle);
   while (carol.hand_ons_expired.empty()) cluster.Sleep(milliseconds(50));
   carol.Drop(handle);
-  cluster.Sleep(seconds(3));
+  cluster.Sleep(seconds(30));
   EXPECT_EQ(carol.process.imports().peers(), 0u) << "closed";
   HeldBy(carol);
   cluster.Sleep(seconds(5));

@@ -221,7 +221,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
 
 void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint now) {
   // The notice that one was not taken up comes with a renewal that leaves after its term.
-  const Duration term = response.granted_term + response.granted_term / 16;
+  const Duration term = 2 * response.granted_term;  // The owner may decide late.
   session.listen_until = std::max(session.listen_until, now + term);
   HastenRenewal(session);
   std::vector<HandOn> refused;
