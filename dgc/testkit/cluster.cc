@@ -80,17 +80,13 @@ Duration LongestTerm(const LeaseOptions& options) {
   if (options.renewals_per_second_max > 0 && options.renewals_per_second_max < 1000) {
     return options.term_max;
   }
-  return options.requested_term == Duration::zero()
-             ? options.term_default
-             : std::clamp(options.requested_term, options.term_min, options.term_max);
+  return TermFor(options, options.requested_term);
 }
 
 namespace {
 
 Duration ShortestTerm(const LeaseOptions& options) {
-  return options.requested_term == Duration::zero()
-             ? options.term_default
-             : std::clamp(options.requested_term, options.term_min, options.term_default);
+  return std::min(TermFor(options, options.requested_term), options.term_default);
 }
 
 }  // namespace

@@ -35,13 +35,6 @@ class LeasePairTest : public ::testing::Test {
   Node bob_{2, ""};
   Cluster cluster_{{&owner_, &alice_, &bob_}};
 
-  Target HeldBy(Node& holder, WireRef* ref = nullptr) {
-    const Target object = owner_.Export();
-    const WireRef shared = owner_.Share(object);
-    owner_.Drop(object);
-    if (ref != nullptr) *ref = shared;
-    return holder.Import(shared);
-  }
   // A listing that `holder` knows nothing of: it believes that its Clean was carried out.
   WireRef Ghost(Node& owner, Node& holder) {
     const Target object = owner.Export();
@@ -70,7 +63,7 @@ class LeasePairTest : public ::testing::Test {
 
 // The ordinary life of a hand-on: pass it on and let go.
 TEST_F(LeasePairTest, TheSenderThatLetsGoHearsOfAHandOnThatNobodyTookUp) {
-  const Target handle = HeldBy(alice_);
+  const Target handle = owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));
   alice_.Share(handle);
   alice_.Drop(handle);
@@ -82,7 +75,7 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoHearsOfAHandOnThatNobodyTookUp) {
 // A hand-on is declared at once, before the reference it is of is listed.
 TEST_F(LeasePairTest, WhoHandsOnBeforeItListsIsNotLostForWords) {
   WireRef ref;
-  const Target handle = HeldBy(alice_, &ref);
+  const Target handle = owner_.HeldBy(alice_, &ref);
   alice_.Share(handle);
   cluster_.Sleep(seconds(1));
   EXPECT_TRUE(alice_.process.Assured(handle, alice_.now));
@@ -173,7 +166,7 @@ TEST_F(LeasePairTest, AReListingAcrossALapseAssuresNothing) {
   Cluster cluster({&owner_, &carol});
   std::vector<WireRef> refs(2);
   std::vector<Target> handles;
-  for (WireRef& ref : refs) handles.push_back(HeldBy(carol, &ref));
+  for (WireRef& ref : refs) handles.push_back(owner_.HeldBy(carol, &ref));
   cluster.Sleep(seconds(1));
   // A renewal says that the client is not known.
   while (carol.sends.empty()) {
@@ -225,7 +218,7 @@ int RequestsAtOnce(Node& holder, Answer answer) {
   return requests;
 }
 TEST_F(LeasePairTest, AnOwnerThatCallsEverythingStaleDoesNotMakeAHolderSpin) {
-  HeldBy(alice_);
+  owner_.HeldBy(alice_);
   alice_.now += milliseconds(20);
   EXPECT_LT(RequestsAtOnce(alice_,
                            [](const Send&) -> Response {
@@ -236,7 +229,7 @@ TEST_F(LeasePairTest, AnOwnerThatCallsEverythingStaleDoesNotMakeAHolderSpin) {
             10);
 }
 TEST_F(LeasePairTest, AnOwnerThatGrantsNoTermDoesNotMakeAHolderSpin) {
-  HeldBy(alice_);
+  owner_.HeldBy(alice_);
   alice_.now += milliseconds(20);
   EXPECT_LT(RequestsAtOnce(alice_,
                            [](const Send& send) -> Response {
@@ -254,7 +247,7 @@ TEST_F(LeasePairTest, ALostReferenceThatIsKeptDoesNotKeepTheProcessAwake) {
   lease.linger = Duration::zero();
   ASSERT_TRUE(Validate(lease).ok());
   Node carol(3, "", lease);
-  HeldBy(carol);
+  owner_.HeldBy(carol);
   carol.now += milliseconds(20);
   carol.Run();
   ASSERT_EQ(carol.sends.size(), 1u);
@@ -281,8 +274,8 @@ TEST_F(LeasePairTest, AReListingEndsThoughWhatIsLeftOfItIsDropped) {
   Node carol(3, "", lease);
   Cluster cluster({&owner_, &carol});
   std::vector<WireRef> refs(2);
-  const Target kept = HeldBy(carol, &refs[0]);
-  const Target dropped = HeldBy(carol, &refs[1]);
+  const Target kept = owner_.HeldBy(carol, &refs[0]);
+  const Target dropped = owner_.HeldBy(carol, &refs[1]);
   cluster.Sleep(seconds(1));
   const WireRef ghost = Ghost(owner_, carol);
   const auto is_dirty = [&] {
@@ -353,7 +346,7 @@ TEST_F(LeasePairTest, AReListingThatIsRefusedDoesNotLoseWhatIsHeld) {
 }
 
 TEST_F(LeasePairTest, AHandOnIsReportedOnceThoughTheSessionWasGivenUp) {
-  const Target handle = HeldBy(alice_);
+  const Target handle = owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));
   alice_.Share(handle);
   while (alice_.hand_ons_expired.empty()) cluster_.Sleep(milliseconds(50));
@@ -363,13 +356,13 @@ TEST_F(LeasePairTest, AHandOnIsReportedOnceThoughTheSessionWasGivenUp) {
   cluster_.Sleep(minutes(2));
   ASSERT_EQ(alice_.process.imports().peers(), 0u) << "given up";
   cluster_.Heal("host:1");
-  HeldBy(alice_);
+  owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(5));
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 
 TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedWhenThatHasEnded) {
-  const Target handle = HeldBy(alice_);
+  const Target handle = owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));
   alice_.Share(handle);
   alice_.Run();
@@ -477,7 +470,7 @@ TEST_F(LeasePairTest, WhoHandsOnAllTheTimeListsWhatItImports) {
   const Target handle = alice_.Import(owner_.Share(owner_.Export()));
   RunBusy(owner_, alice_, seconds(1), [] {});
   WireRef ref;
-  const Target imported = HeldBy(alice_, &ref);
+  const Target imported = owner_.HeldBy(alice_, &ref);
   RunBusy(owner_, alice_, seconds(30), [&] { alice_.Share(handle); });
   EXPECT_TRUE(owner_.Live(ref)) << "held all the time, and the line was never down";
   EXPECT_TRUE(alice_.process.Assured(imported, alice_.now));
@@ -487,7 +480,7 @@ TEST_F(LeasePairTest, WhoHandsOnAllTheTimeListsWhatItImports) {
 TEST_F(LeasePairTest, WhoImportsAllTheTimeCleansWhatItDrops) {
   std::vector<Target> handles;
   RunBusy(owner_, alice_, seconds(60), [&] {
-    handles.push_back(HeldBy(alice_));
+    handles.push_back(owner_.HeldBy(alice_));
     if (handles.size() > 100) {
       alice_.Drop(handles.front());
       handles.erase(handles.begin());
@@ -500,7 +493,7 @@ TEST_F(LeasePairTest, WhoImportsAllTheTimeCleansWhatItDrops) {
 TEST_F(LeasePairTest, DroppingReferencesOfAnOwnerThatIsGoneCostsWhatChanges) {
   constexpr int kHeld = 20'000;
   std::vector<Target> handles;
-  for (int i = 0; i < kHeld; ++i) handles.push_back(HeldBy(alice_));
+  for (int i = 0; i < kHeld; ++i) handles.push_back(owner_.HeldBy(alice_));
   cluster_.Sleep(seconds(1));
   const auto begun_up = std::chrono::steady_clock::now();
   for (int i = 0; i < kHeld / 2; ++i) {

@@ -63,6 +63,14 @@ class Node {
     return *handle;
   }
   void Drop(Target handle) { process.Drop(handle, now); }
+  // A new own object, held by `holder` alone.
+  Target HeldBy(Node& holder, WireRef* ref = nullptr) {
+    const Target object = Export();
+    const WireRef shared = Share(object);
+    Drop(object);
+    if (ref != nullptr) *ref = shared;
+    return holder.Import(shared);
+  }
 
   // Ticks and works until nothing is left to do now, and takes the outputs.
   void Run() {

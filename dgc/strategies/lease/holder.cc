@@ -319,19 +319,9 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
 void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now) {
   if (session.silent_since == TimePoint::max() || session.used > 0) return;
   if (session.op != Op::kNone || session.goodbye) return;
-  const Duration term = std::max(session.term, options_.term_default);
-  if (now < session.silent_since + term + options_.linger) return;
+  if (now < session.silent_since + TermOf(session) + options_.linger) return;
   DGC_PROBE("a session is given up");
-  for (const ImportIndex import : ImportsOf(peer)) {
-    if (At(import).phase != Phase::kGone) Forget(session, import);
-  }
-  session.to_list.clear();
-  session.to_clean.clear();
-  session.refused.clear();
-  session.tokens.clear();
-  session.relisting = false;
-  session.listen_until = TimePoint::min();
-  session.notices_acknowledged = session.notices_seen;
+  Clear(peer, session);
   session.idle_at = now;
 }
 
@@ -502,9 +492,13 @@ TransitRequest LeaseHolder::MakeTransit(PeerIndex peer, Session& session) {
   return request;
 }
 
+Duration LeaseHolder::TermOf(const Session& session) const {
+  return session.term > Duration::zero() ? session.term
+                                         : TermFor(options_, options_.requested_term);
+}
+
 Duration LeaseHolder::Backoff(const Session& session, uint32_t failures) {
-  Duration cap = options_.backoff_max;
-  if (session.term > Duration::zero()) cap = std::min(cap, session.term / 4);
+  const Duration cap = std::min(options_.backoff_max, TermOf(session) / 4);
   Duration delay = options_.backoff_min;
   for (uint32_t i = 1; i < failures && delay < cap; ++i) delay *= 2;
   delay = std::min(delay, cap);
@@ -513,8 +507,7 @@ Duration LeaseHolder::Backoff(const Session& session, uint32_t failures) {
 }
 
 Duration LeaseHolder::Timeout(const Session& session) const {
-  if (session.term == Duration::zero()) return options_.call_timeout;
-  return std::min(options_.call_timeout, session.term / 5);
+  return std::min(options_.call_timeout, TermOf(session) / 5);
 }
 
 void LeaseHolder::Tick(TimePoint now) {

@@ -188,12 +188,16 @@ class LeaseHolder {
   std::vector<ImportIndex> ImportsOf(PeerIndex peer) const;
   // Takes an import out of the session, and out of the table if nobody uses it.
   void Forget(Session& session, ImportIndex import);
+  // Nothing is listed or to be said any more; what is still used of a dead run is lost.
+  void Clear(PeerIndex peer, Session& session);
   // Everything of that owner is lost, for the same cause.
   void OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now);
   bool Idle(const Session& session) const;
   // Ends a session that has long heard nothing and in which nothing is used any more.
   void GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now);
   void Close(PeerIndex peer);
+  // What the owner granted last, or is likely to grant.
+  Duration TermOf(const Session& session) const;
   Duration Backoff(const Session& session, uint32_t failures);
   Duration Timeout(const Session& session) const;
 

@@ -90,7 +90,7 @@ void LeaseHolder::PlanRenewal(Session& session) {
   // Between 30 % and 33 % of the term after the request left: early enough to try again several
   // times, and spread out.
   const auto jitter = static_cast<int64_t>(context_.random->Next() % 1024);
-  const Duration term = session.term > Duration::zero() ? session.term : options_.term_default;
+  const Duration term = TermOf(session);
   session.renew_at = session.sent + term / 3 - term / 30 * jitter / 1024;
 }
 
@@ -249,14 +249,7 @@ void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& respons
 }
 
 void LeaseHolder::On(PeerIndex peer, Session& session, const GoodbyeResponse&, TimePoint now) {
-  for (const ImportIndex import : ImportsOf(peer)) {
-    if (At(import).phase != Phase::kGone) Forget(session, import);
-  }
-  session.tokens.clear();
-  session.refused.clear();
-  session.relisting = false;
-  session.listen_until = TimePoint::min();
-  session.notices_acknowledged = session.notices_seen;
+  Clear(peer, session);
   session.goodbye = false;
   session.idle_at = now;
 }
@@ -334,19 +327,10 @@ void LeaseHolder::Relist(PeerIndex peer, Session& session, TimePoint now) {
   }
 }
 
-void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now) {
-  session.lost = cause;
-  session.dead = true;
-  session.goodbye = false;
-  session.idle_at = now + options_.linger;
-  context_.outputs->transitions.push_back({.kind = cause == LossCause::kRefused
-                                                       ? Transition::Kind::kRefused
-                                                       : Transition::Kind::kOwnerRestarted,
-                                           .peer = peer,
-                                           .count = session.imports});
+void LeaseHolder::Clear(PeerIndex peer, Session& session) {
   for (const ImportIndex import : ImportsOf(peer)) {
     if (At(import).phase == Phase::kGone) continue;
-    if ((*context_.imports)[import].uses > 0) {
+    if (session.dead && (*context_.imports)[import].uses > 0) {
       Lose(session, import, {});
     } else {
       Forget(session, import);
@@ -359,6 +343,19 @@ void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, T
   session.relisting = false;
   session.listen_until = TimePoint::min();
   session.notices_acknowledged = session.notices_seen;
+}
+
+void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now) {
+  session.lost = cause;
+  session.dead = true;
+  session.goodbye = false;
+  session.idle_at = now + options_.linger;
+  context_.outputs->transitions.push_back({.kind = cause == LossCause::kRefused
+                                                       ? Transition::Kind::kRefused
+                                                       : Transition::Kind::kOwnerRestarted,
+                                           .peer = peer,
+                                           .count = session.imports});
+  Clear(peer, session);
   for (HandOn& hand_on : std::exchange(session.hand_ons, {})) {
     session.op_hand_ons.push_back(hand_on);  // Released by Answered().
   }

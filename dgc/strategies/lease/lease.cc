@@ -126,6 +126,11 @@ absl::Status Validate(const LeaseOptions& options) {
   return absl::OkStatus();
 }
 
+Duration TermFor(const LeaseOptions& options, Duration requested) {
+  if (requested == Duration::zero()) return options.term_default;
+  return std::clamp(requested, options.term_min, options.term_max);
+}
+
 StrategyFactory LeaseStrategy(LeaseOptions options) {
   return [options](Strategy::Context context) {
     return std::make_unique<Lease>(options, std::move(context));

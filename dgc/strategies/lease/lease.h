@@ -77,7 +77,7 @@ struct LeaseOptions {
   // The most ids in one request; at most kBatchMax.
   uint32_t batch_max = 4096;
   // The first retry after a failure, doubled up to the cap (never more than a quarter of the term);
-  // jittered by up to half.
+  // jittered by up to half.  Before an owner has granted a term, it is taken to have these options.
   Duration backoff_min = std::chrono::milliseconds(50);
   Duration backoff_max = std::chrono::seconds(5);
   // How long to wait for an answer; never more than a fifth of the term.
@@ -86,6 +86,10 @@ struct LeaseOptions {
 
 // INVALID_ARGUMENT, naming the field.
 absl::Status Validate(const LeaseOptions& options);
+
+// What an owner with these options grants, unless it has more clients than its budget of renewals
+// allows.  0 asks for the default.
+Duration TermFor(const LeaseOptions& options, Duration requested);
 
 // REQUIRES: Validate(options).ok().
 StrategyFactory LeaseStrategy(LeaseOptions options);

@@ -27,8 +27,7 @@ LeaseOwner::LeaseOwner(const LeaseOptions& options, const Strategy::Context& con
     : options_(options), context_(context), clock_(options.pause) {}
 
 Duration LeaseOwner::Grant(Duration requested) const {
-  if (requested == Duration::zero()) requested = options_.term_default;
-  return std::clamp(std::max(requested, TermFloor()), options_.term_min, options_.term_max);
+  return std::min(std::max(TermFor(options_, requested), TermFloor()), options_.term_max);
 }
 
 // A client renews about three times per term.
