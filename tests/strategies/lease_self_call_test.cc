@@ -100,6 +100,23 @@ TEST_F(LeaseSelfCallTest, ACallThatFailedIsNotRepeatedAtOnce) {
   EXPECT_TRUE(CallsItself());
 }
 
+// Seed 149474 of the simulator.
+TEST_F(LeaseSelfCallTest, ALateAnswerIsNotThatOfTheNextCall) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(seconds(10));
+  ASSERT_TRUE(CallsItself());
+  const Send first = owner_.sends.front();
+  AnswerItself(false);
+  owner_.Sleep(milliseconds(100));
+  ASSERT_TRUE(CallsItself());
+  const Response response = owner_.process.Received(first.request, owner_.now);
+  owner_.process.Answered(first.peer, first.call, response, owner_.now);
+  owner_.Run();
+  EXPECT_TRUE(Live(id)) << "the second call is still under way";
+  AnswerItself(true);
+  EXPECT_FALSE(Live(id));
+}
+
 TEST_F(LeaseSelfCallTest, AnOwnerThatCannotReachItselfReapsAllTheSame) {
   const ObjectId id = Listed(kAlice, 1);
   owner_.Sleep(seconds(10));

@@ -39,7 +39,7 @@ class Lease final : public Strategy {
   }
   void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) override {
     if (peer == kSelfPeer) {
-      owner_.SelfAnswered(response, now);
+      owner_.SelfAnswered(call, response, now);
     } else {
       holder_.Answered(peer, call, response, now);
     }

@@ -51,7 +51,7 @@ class LeaseOwner {
   Response Received(const Request& request, TimePoint now);
 
   // The answer to the Send to kSelfPeer.
-  void SelfAnswered(const Response& response, TimePoint now);
+  void SelfAnswered(uint64_t call, const Response& response, TimePoint now);
   void SetReaping(ReapingMode mode);
   void Tick(TimePoint now);
   bool Work(size_t& budget);
@@ -233,6 +233,7 @@ class LeaseOwner {
   // answered.
   TimePoint heard_ = TimePoint::min();
   bool calling_self_ = false;
+  uint64_t self_call_ = 0;  // the number of the last
   TimePoint self_called_at_ = TimePoint::min();
   Ended undecided_;
 

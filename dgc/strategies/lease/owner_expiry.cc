@@ -61,12 +61,13 @@ void LeaseOwner::CallSelf(TimePoint deadline) {
   request.incarnation = context_.incarnation;
   request.sequence = SequenceNumber{1};
   request.key = {context_.random->Next(), context_.random->Next()};
-  context_.outputs->sends.push_back(
-      {kSelfPeer, 0, request, deadline + options_.self_call_timeout - clock_.lease_now()});
+  context_.outputs->sends.push_back({kSelfPeer, ++self_call_, request,
+                                     deadline + options_.self_call_timeout - clock_.lease_now()});
 }
 
-void LeaseOwner::SelfAnswered(const Response& response, TimePoint now) {
+void LeaseOwner::SelfAnswered(uint64_t call, const Response& response, TimePoint now) {
   clock_.Advance(now);
+  if (!calling_self_ || call != self_call_) return;
   calling_self_ = false;
   TimePoint again = clock_.lease_now();
   if (std::holds_alternative<RenewResponse>(response)) {
