@@ -272,6 +272,8 @@ MUTATIONS = [
      "session.first = false; <<session.relisting = true;>>", ""),
     ("holder: lets go before it knows whether a hand-on was taken up", ANSWERS,
      "<<session.listen_until = std::max(session.listen_until, now + term);>>", ""),
+    ("holder: a goodbye waits for the next retry", HOLDER,
+     "<<session.retry_at = now;>> // An exit", ""),
     ("holder: goodbye before the hand-ons", HOLDER,
      "if (<<!session.hand_ons.empty()>>) { return Due(", "false"),
     ("holder: a re-listing of which nothing is left never ends", HOLDER,

@@ -220,6 +220,7 @@ Plan Draw(uint64_t seed) {
   DrawMore(random.Fork(), &plan);
   DrawUnusual(random.Fork(), &plan);
   plan.options.prompt = Prompt(plan);
+  if (plan.quotas) plan.options.steps_max *= 4;  // Who is refused goes on asking.
   return plan;
 }
 

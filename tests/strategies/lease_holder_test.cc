@@ -236,6 +236,21 @@ TEST_F(LeaseHolderTest, AHandOnIsSafeThoughTheSenderExitsAtOnce) {
   EXPECT_TRUE(alice_.process.Quiescent());
 }
 
+// Seed 266224 of the simulator.
+TEST_F(LeaseHolderTest, GoodbyeDoesNotWaitForTheNextRetry) {
+  owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(seconds(8));
+  cluster_.Heal("host:1");
+  alice_.Run();
+  ASSERT_TRUE(alice_.sends.empty()) << "it waits for the next retry";
+  alice_.process.Goodbye(alice_.now);
+  cluster_.Settle();
+  EXPECT_TRUE(alice_.process.Quiescent());
+  EXPECT_EQ(owner_.live(), 0u);
+}
+
 TEST_F(LeaseHolderTest, GoodbyeReleasesAlsoWhatWasNeverListed) {
   owner_.HeldBy(alice_);
   alice_.process.Goodbye(alice_.now);

@@ -194,6 +194,7 @@ void LeaseHolder::Goodbye(TimePoint now) {
     Session& session = sessions_[i];
     if (!session.open || session.dead) continue;
     session.goodbye = true;
+    session.retry_at = now;  // An exit has little time, and is worth a try whatever failed before.
     Pump(PeerIndex{i}, now);
   }
 }
