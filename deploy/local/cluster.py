@@ -1,5 +1,6 @@
 """The processes of the demo: starting, asking, and stopping just those it started."""
 
+import collections
 import http.client
 import os
 import queue
@@ -17,6 +18,10 @@ LIMBO_SHARE = 0.5
 
 # Clients and hosts end with the demo, however that ends.
 WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"]
+
+# An object as a client reads it: `edges` is how many it has, `targets` the labels of those of them
+# that were read too.
+Read = collections.namedtuple("Read", "type label payload edges targets")
 
 
 class ClusterError(Exception):
@@ -283,6 +288,21 @@ class Cluster:
                     label, size = line.rstrip("\n").rsplit("\t", 1)
                     found.append((label, int(size), number))
         return found
+
+    def walk(self, client, reference, objects_max):
+        """[Read]: what a client reads from a reference on along edges."""
+        name = "walked"
+        client.ask(f"walk {reference} {objects_max} {name}", timeout=330)
+        read = []
+        with open(os.path.join(self.folder, name), "rb") as file:
+            for line in file:
+                kind, label, size, edges, *targets = line.decode().rstrip("\n").split("\t")
+                read.append(Read(kind, label, file.read(int(size)), int(edges),
+                                 [int(target) for target in targets]))
+                file.read(1)
+        os.unlink(os.path.join(self.folder, name))
+        return [each._replace(targets=[read[target].label for target in each.targets
+                                       if target < len(read)]) for each in read]
 
     def stop(self):
         """Ends the clients, then the hosts: asks first, kills after a while."""

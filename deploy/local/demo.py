@@ -27,6 +27,8 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 # More refs than this share client processes.
 CLIENTS_MAX = 64
+# How many objects are read back in full, all clients together.
+READ_BACK_MAX = 256
 # Holders renew when a third of their term is over, give or take what a busy machine adds.
 RENEW_SHARE = 1 / 3
 LATE_SHARE = 0.25
@@ -242,6 +244,7 @@ class Demo:
         baseline = sum(host.rss_bytes() for host in cluster.hosts)
         self.step("loaded", self.load())
         self.measure_memory(baseline)
+        self.read_back()
 
         numbers = [plan.roots.index(root) for root in plan.dropped]
         began = time.monotonic()
@@ -269,6 +272,26 @@ class Demo:
         self.leave_all()
         self.step("all clients gone", began, cause="exit")
         cluster.depart("\tlister")
+
+    def read_back(self):
+        """Each client reads from its first reference on; what it gets is compared with the input."""
+        node = {label: number for number, label in enumerate(self.graph.ids)}
+        share = max(1, READ_BACK_MAX // len(self.held))
+        count = 0
+        for holder, numbers in self.held.items():
+            client = self.cluster.clients[holder]
+            objects = self.cluster.walk(client, f"r{numbers[0]}", share)
+            count += len(objects)
+            contents = self.oracle.contents([each.label for each in objects])
+            for each, content in zip(objects, contents):
+                difference = report.compare_read(self.graph, node.get(each.label), each, content)
+                if difference:
+                    self.problem(f"{each.label} reads back with {difference}")
+            client.ask("settle 60", timeout=90)
+        self.steps[-1]["read_back"] = count
+        self.say(f"   {count:,} objects read back, along references: "
+                 + ("type, contents and references agree" if self.steps[-1]["ok"]
+                    else "; ".join(self.steps[-1]["problems"][:report.NAMED_MAX])))
 
     def stop_host(self):
         """SIGSTOP for half the term."""

@@ -16,6 +16,10 @@ class GitOracle:
     def reachable(self, nodes):
         return self.repository.reachable(sorted({self.graph.ids[node] for node in nodes}))
 
+    def contents(self, ids):
+        """Yields the content of each."""
+        return map(b"".join, self.repository.contents(ids))
+
     def stuck(self):
         """What no reference listing can collect: nothing here."""
         return set(), 0
@@ -47,6 +51,10 @@ class IgraphOracle:
 
     def reachable(self, nodes):
         return self._reached(nodes) if nodes else set()
+
+    def contents(self, ids):
+        """The client made them up: nobody else knows them."""
+        return [None] * len(ids)
 
     def stuck(self):
         """(ids, cycles): what stays for ever under `lease`, once created, and on how many knots.

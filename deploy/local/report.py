@@ -29,6 +29,25 @@ def compare(expected, live, sizes, hosts_of):
     return Difference(sorted(expected - seen), sorted(extra), sorted(wrong))
 
 
+def compare_read(graph, node, read, content):
+    """How `read`, a cluster.Read, differs from that node of the graph; None if it does not.
+
+    Its content is compared unless None.
+    """
+    if node is None:
+        return "a label that was never created"
+    if read.type != graph.types[node]:
+        return f"type {read.type}, not {graph.types[node]}"
+    if len(read.payload) != graph.sizes[node]:
+        return f"{len(read.payload)} bytes, not {graph.sizes[node]}"
+    if content is not None and read.payload != content:
+        return "other contents"
+    children = collections.Counter(graph.ids[child] for child in graph.children(node))
+    if read.edges != children.total() or collections.Counter(read.targets) - children:
+        return "other references"
+    return None
+
+
 def percentile(ordered, percent):
     """Nearest rank, of a sorted list; None of an empty one."""
     return ordered[-(-percent * len(ordered) // 100) - 1] if ordered else None

@@ -13,6 +13,8 @@ namespace {
 
 constexpr int64_t kMillion = 1'000'000;
 constexpr std::chrono::microseconds kSchedulingMax{200};
+// A quota of as many transit leases is not full in any run.
+constexpr uint64_t kTransitsEnough = 64;
 
 const char* Name(const Request& request) {
   constexpr const char* kNames[] = {"Dirty", "Clean", "Renew", "Transit", "Goodbye"};
@@ -285,6 +287,10 @@ void Cluster::CheckLeft(const Node& node, Duration began, Duration patience) {
   const LeaseOptions& lease = options_.strategy.lease;
   const Duration round_trip = 4 * options_.network.delay_mean;
   if (patience < (128 / lease.batch_max + 4) * round_trip + lease.call_timeout) return;
+  // What is handed on is declared first, and waits while the quota of transit leases is full.
+  const uint64_t transits = std::min(
+      {lease.transits_max, lease.transits_per_client_max, lease.transits_unregistered_max});
+  if (transits < kTransitsEnough) return;
   for (const auto& other : nodes_) {
     if (other->index == node.index) continue;
     const Duration before = began - lease.call_timeout - lease.backoff_max;

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "dgc/rpc/status.h"
+#include "services/graph_client/walker.h"
 
 namespace graph_client {
 namespace {
@@ -28,6 +29,20 @@ absl::StatusOr<dgc::Duration> Seconds(const std::string& text) {
     return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not a number of seconds"));
   }
   return std::chrono::duration_cast<dgc::Duration>(std::chrono::duration<double>(seconds));
+}
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+absl::StatusOr<File> Create(const std::string& path) {
+  File file(std::fopen(path.c_str(), "we"), &std::fclose);
+  if (file == nullptr) return absl::ErrnoToStatus(errno, path);
+  return file;
+}
+
+absl::Status Close(File file, const std::string& path) {
+  const bool failed = std::ferror(file.get()) != 0;
+  if (std::fclose(file.release()) == 0 && !failed) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path, ": cannot be written: ", std::strerror(errno)));
 }
 
 // The value of a metric where one number says it: a counter's, a gauge's, a histogram's sum.
@@ -57,11 +72,11 @@ bool Client::Do(const std::string& line) {
     Answer (Client::*run)(const Arguments&);
   };
   static constexpr Command kCommands[] = {
-      {"load", 2, 257, &Client::Load}, {"give", 1, 2, &Client::Give},
-      {"take", 2, 2, &Client::Take},   {"drop", 1, 1, &Client::Drop},
-      {"check", 0, 0, &Client::Check}, {"settle", 1, 1, &Client::Settle},
-      {"list", 2, 2, &Client::List},   {"counters", 0, 0, &Client::Counters},
-      {"exit", 0, 0, &Client::Exit},
+      {"load", 2, 257, &Client::Load},       {"give", 1, 2, &Client::Give},
+      {"take", 2, 2, &Client::Take},         {"drop", 1, 1, &Client::Drop},
+      {"check", 0, 0, &Client::Check},       {"settle", 1, 1, &Client::Settle},
+      {"list", 2, 2, &Client::List},         {"walk", 3, 3, &Client::Walk},
+      {"counters", 0, 0, &Client::Counters}, {"exit", 0, 0, &Client::Exit},
   };
   Arguments words = absl::StrSplit(line, ' ', absl::SkipEmpty());
   if (words.empty()) return true;
@@ -166,11 +181,8 @@ Client::Answer Client::Settle(const Arguments& arguments) {
 }
 
 Client::Answer Client::List(const Arguments& arguments) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(arguments[1].c_str(), "we"),
-                                                       &std::fclose);
-  if (file == nullptr) {
-    return absl::NotFoundError(absl::StrCat(arguments[1], ": ", std::strerror(errno)));
-  }
+  absl::StatusOr<File> file = Create(arguments[1]);
+  if (!file.ok()) return file.status();
   const auto stub = objects::v1::ObjectService::NewStub(
       grpc::CreateChannel(arguments[0], grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
@@ -180,15 +192,30 @@ Client::Answer Client::List(const Arguments& arguments) {
   uint64_t count = 0;
   while (reader->Read(&response)) {
     for (const objects::v1::ListResponse::Item& item : response.objects()) {
-      std::fprintf(file.get(), "%s\t%llu\n", item.label().c_str(),
+      std::fprintf(file->get(), "%s\t%llu\n", item.label().c_str(),
                    static_cast<unsigned long long>(item.payload_bytes()));
       ++count;
     }
   }
   const grpc::Status status = reader->Finish();
   if (!status.ok()) return dgc::FromGrpc(status);
-  if (std::fclose(file.release()) != 0) return absl::DataLossError(arguments[1]);
+  if (absl::Status status = Close(std::move(*file), arguments[1]); !status.ok()) return status;
   return absl::StrCat(count);
+}
+
+Client::Answer Client::Walk(const Arguments& arguments) {
+  const absl::StatusOr<dgc::Ref> from = Get(arguments[0]);
+  if (!from.ok()) return from.status();
+  uint64_t objects_max = 0;
+  if (!absl::SimpleAtoi(arguments[1], &objects_max)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", arguments[1], "' is not a number"));
+  }
+  absl::StatusOr<File> file = Create(arguments[2]);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<uint64_t> read = Walker(&holder_, file->get()).Walk(*from, objects_max);
+  if (!read.ok()) return read.status();
+  if (absl::Status status = Close(std::move(*file), arguments[2]); !status.ok()) return status;
+  return absl::StrCat(*read);
 }
 
 Client::Answer Client::Counters(const Arguments& /*arguments*/) {

@@ -37,6 +37,7 @@ class Client {
   Answer Check(const Arguments& arguments);
   Answer Settle(const Arguments& arguments);
   Answer List(const Arguments& arguments);
+  Answer Walk(const Arguments& arguments);
   Answer Counters(const Arguments& arguments);
   Answer Exit(const Arguments& arguments);
 

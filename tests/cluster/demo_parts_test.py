@@ -15,7 +15,7 @@ import demo  # noqa: E402  (the path comes first)
 import graph as graphs  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
-from cluster import ClusterError  # noqa: E402
+from cluster import ClusterError, Read  # noqa: E402
 from git_repository import Repository, read_repository, tree_references  # noqa: E402
 from oracle import GitOracle, IgraphOracle  # noqa: E402
 from repositories import git, make_repository  # noqa: E402
@@ -155,6 +155,24 @@ class CompareTest(unittest.TestCase):
 
     def test_another_size_or_host_is_wrong(self):
         self.assertEqual(self.compare("ab", [("a", 9, 0), ("b", 2, 1)]).wrong, ["a", "b"])
+
+    def test_what_reads_back_otherwise_is_named(self):
+        graph = graphs.synthetic(40, 1)
+        node = max(range(len(graph)), key=lambda each: len(graph.children(each)))
+        children = [graph.ids[child] for child in graph.children(node)]
+        content = b"x" * graph.sizes[node]
+        right = Read("synthetic", graph.ids[node], content, len(children), children)
+        self.assertIsNone(report.compare_read(graph, node, right, content))
+        self.assertIsNone(report.compare_read(graph, node, right._replace(targets=[]), None))
+        for wrong, said in (
+                (right._replace(type="blob"), "type blob, not synthetic"),
+                (right._replace(payload=content + b"x"),
+                 f"{len(content) + 1} bytes, not {len(content)}"),
+                (right._replace(payload=b"y" * len(content)), "other contents"),
+                (right._replace(edges=len(children) - 1), "other references"),
+                (right._replace(targets=[*children[:-1], graph.ids[node]]), "other references")):
+            self.assertEqual(report.compare_read(graph, node, wrong, content), said)
+        self.assertIn("never", report.compare_read(graph, None, right, content))
 
     def test_percentiles_are_by_nearest_rank(self):
         self.assertEqual(report.spread(range(1, 101)),

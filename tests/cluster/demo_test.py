@@ -74,6 +74,7 @@ class DemoTest(unittest.TestCase):
         for step in result["steps"]:
             self.assertEqual((step["live"], step["missing"], step["extra"]),
                              (step["expected"], 0, 0), said)
+        self.assertGreater(result["steps"][0]["read_back"], 0)
         self.assertIn("all steps agree", said)
         return said, result
 
