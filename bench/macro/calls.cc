@@ -215,6 +215,7 @@ void Renewals(const Arguments& arguments) {
     if (size > 0) owner.List(client, 0, size);
     v1::RenewRequest request;
     *request.mutable_client() = owner.Dirty(client).client();
+    request.set_owner(owner.owner);
     request.set_owner_incarnation(owner.incarnation);
     request.set_sequence_number(owner.NextSequence());
     request.mutable_requested_term()->set_seconds(kTermSeconds);

@@ -6,7 +6,7 @@
 
 namespace dgc::bench {
 
-Peer::Peer(const std::string& address, const Holder* identity) {
+Peer::Peer(const std::string& address, const Holder* identity) : owner(address) {
   // Without this, all channels of a process to one address share a connection.
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -57,6 +57,7 @@ v1::DirtyRequest Peer::Dirty(const ClientId& client, int term_seconds) {
   v1::DirtyRequest request;
   request.mutable_client()->set_high(client.high);
   request.mutable_client()->set_low(client.low);
+  request.set_owner(owner);
   request.set_owner_incarnation(incarnation);
   request.set_sequence_number(NextSequence());
   request.mutable_requested_term()->set_seconds(term_seconds);
@@ -67,6 +68,7 @@ v1::CleanRequest Peer::Clean(const ClientId& client) {
   v1::CleanRequest request;
   request.mutable_client()->set_high(client.high);
   request.mutable_client()->set_low(client.low);
+  request.set_owner(owner);
   request.set_owner_incarnation(incarnation);
   request.set_sequence_number(NextSequence());
   return request;

@@ -45,6 +45,7 @@ class Peer {
 
   std::unique_ptr<v1::CollectorService::Stub> collector;
   std::unique_ptr<BenchService::Stub> bench;
+  const std::string owner;  // its name is its address
   uint64_t incarnation = 1;
   std::vector<ObjectId> ids;
 

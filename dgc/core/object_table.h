@@ -47,7 +47,7 @@ struct ObjectTableOptions {
   uint32_t edges_per_object_max = 1 << 20;
   // How many reclaimed objects are remembered, latest first, to say when and why; 0 for none.
   uint32_t reclaimed_remembered_max = 1 << 16;
-  // The least time between two rounds of the local collector.
+  // The least time between two rounds of the local collector; 0 to one day.
   Duration local_round_interval = std::chrono::seconds(1);
 };
 

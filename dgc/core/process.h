@@ -145,6 +145,8 @@ class Process {
   const TypeTable& types() const { return types_; }
   // Of an object or import that is there.
   const std::string& TypeName(uint16_t type) const { return types_.NameOf(type); }
+  // How many objects and imports have it.
+  uint64_t TypeUses(uint16_t type) const { return types_.uses(type); }
 
  private:
   absl::StatusOr<uint16_t> UseType(std::string_view type, size_t types_max);

@@ -43,6 +43,7 @@ class TypeTable {
 
   // REQUIRES: it is used.
   const std::string& NameOf(uint16_t type) const { return types_[type].name; }
+  uint64_t uses(uint16_t type) const { return types_[type].uses; }
   size_t size() const { return types_.size(); }
 
  private:

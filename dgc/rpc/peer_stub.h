@@ -16,6 +16,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "dgc/core/message.h"
 #include "dgc/core/time.h"
@@ -42,7 +43,8 @@ class PeerStub {
   using Done =
       std::function<void(const Response& response, grpc::StatusCode code, MessageBytes bytes)>;
 
-  explicit PeerStub(std::shared_ptr<grpc::Channel> channel);
+  // `owner`: the name by which requests call the owner that they are meant for.
+  PeerStub(std::string owner, std::shared_ptr<grpc::Channel> channel);
   // REQUIRES: idle().
   ~PeerStub();
 
@@ -53,6 +55,7 @@ class PeerStub {
   bool idle() const { return channel_.use_count() == idle_uses_; }
 
  private:
+  const std::string owner_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::CollectorService::Stub> stub_;
   const long idle_uses_;  // ours and the stub's

@@ -72,16 +72,17 @@ grpc::Status ToGrpc(const Refusal& refusal) {
 
 Refusal RefusalFrom(const grpc::Status& status) {
   DGC_CHECK(!status.ok());
-  // Proxies and meshes deny permission too; only the owner's own word ends what is held.
+  // Proxies and meshes answer too; only the owner's own word ends what is held.
   const auto error = ReferenceErrorOf(status);
-  const bool refused = error.has_value() && error->cause == LossCause::kRefused;
+  const LossCause cause = error.has_value() ? error->cause : LossCause::kNone;
   switch (status.error_code()) {
     case grpc::StatusCode::INVALID_ARGUMENT:
       return {Refusal::Code::kInvalidArgument, status.error_message()};
     case grpc::StatusCode::PERMISSION_DENIED:
-      if (refused) return {Refusal::Code::kPermissionDenied, status.error_message()};
-      break;
+      if (cause != LossCause::kRefused) break;
+      return {Refusal::Code::kPermissionDenied, status.error_message()};
     case grpc::StatusCode::FAILED_PRECONDITION:
+      if (cause != LossCause::kOwnerRestarted) break;
       return {Refusal::Code::kWrongIncarnation, status.error_message()};
     case grpc::StatusCode::RESOURCE_EXHAUSTED:
       return {Refusal::Code::kResourceExhausted, status.error_message()};

@@ -89,7 +89,9 @@ absl::Status Engine::AdoptType(uint16_t type, const std::type_info& cpp_type) {
   if (kinds_.size() <= type) kinds_.resize(type + size_t{1});
   Kind& kind = kinds_[type];
   const std::string& wire_type = process_.TypeName(type);
-  if (kind.wire_type == nullptr || *kind.wire_type != wire_type) {
+  const bool fresh = kind.wire_type == nullptr || *kind.wire_type != wire_type ||
+                     (*kind.cpp_type != cpp_type && process_.TypeUses(type) == 1);
+  if (fresh) {
     kind = {&cpp_type, std::make_shared<const std::string>(wire_type)};
   } else if (*kind.cpp_type != cpp_type) {
     return absl::InvalidArgumentError(

@@ -295,8 +295,9 @@ void Engine::Shutdown(Duration goodbye_timeout) {
     if (state_ != State::kRunning) return;
   }
   const auto begun = std::chrono::steady_clock::now();
-  // What has been called gone so far is given to on_reclaim too.
-  WaitUntil(&Engine::Clear, goodbye_timeout);
+  // What has been called gone so far is given to on_reclaim too, unless finalizers are slow: the
+  // owners have half of the time to themselves.
+  WaitUntil(&Engine::Clear, goodbye_timeout / 2);
   Effects effects;
   {
     const MutexLock lock(&mutex_);

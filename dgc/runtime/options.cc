@@ -23,6 +23,10 @@ absl::Status Validate(const Options& options) {
   if (options.events_waiting_max == 0) {
     return absl::InvalidArgumentError("events_waiting_max: is 0");
   }
+  if (options.objects.local_round_interval < Duration::zero() ||
+      options.objects.local_round_interval > kTermMax) {
+    return absl::InvalidArgumentError("objects.local_round_interval: not in 0 to one day");
+  }
   if (options.goodbye_timeout < Duration::zero()) {
     return absl::InvalidArgumentError("goodbye_timeout: negative");
   }

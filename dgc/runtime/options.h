@@ -57,7 +57,8 @@ struct Options {
   // (dgc_events_dropped_total).  A Ref that is lost says so all the same.  At least 1.
   uint32_t events_waiting_max = 1 << 16;
 
-  // How long an orderly exit waits for the owners to acknowledge it.  0: not at all.
+  // How long an orderly exit waits for the owners to acknowledge it; before that, for half of it at
+  // most, for what is known to be gone to be reclaimed.  0: not at all.
   Duration goodbye_timeout = std::chrono::seconds(2);
 
   // For the channels to owners, e.g. grpc::SslCredentials with a client certificate for mutual TLS.

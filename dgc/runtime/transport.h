@@ -33,8 +33,8 @@ class Transport {
 
   // Called once, before anything else.
   virtual void Start(Answered answered) = 0;
-  // Sends it.  Does not block.  Answered exactly once, from any thread, but not before Send()
-  // returns; if nothing came within the timeout, with kUnknownOutcome.
+  // Sends it.  Does not block.  Answered exactly once, on another thread; if nothing came within
+  // the timeout, with kUnknownOutcome.
   virtual void Send(Outgoing outgoing) = 0;
   // For how many owners something is kept.
   virtual size_t channels() const = 0;

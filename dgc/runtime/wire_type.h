@@ -6,8 +6,8 @@
 //
 // Without kWireType it is the C++ name ("uploads::Upload"), which the compilers of one ABI agree
 // on.  Export and Share take another name where one C++ type stands for several kinds.  In one
-// process a name belongs to one C++ type, the first that used it: so a check of the name is a check
-// of the type.
+// process a name belongs to one C++ type, the first that used it, until nothing has that name any
+// more: so a check of the name is a check of the type.
 #pragma once
 
 #include <string>

@@ -59,9 +59,11 @@ class BadInputTest : public ::testing::Test {
     Fill(&transit_, ref);
     transit_.add_transit(kHolderTokenBit | 1);
     *renew_.mutable_client() = good_client_;
+    renew_.set_owner(ref.owner);
     renew_.set_owner_incarnation(Raw(ref.incarnation));
     renew_.set_sequence_number(1);
     *goodbye_.mutable_client() = good_client_;
+    goodbye_.set_owner(ref.owner);
     goodbye_.set_owner_incarnation(Raw(ref.incarnation));
     goodbye_.set_sequence_number(1);
   }
@@ -69,6 +71,7 @@ class BadInputTest : public ::testing::Test {
   template <typename Request>
   void Fill(Request* request, const WireRef& ref) {
     *request->mutable_client() = good_client_;
+    request->set_owner(ref.owner);
     request->set_owner_incarnation(Raw(ref.incarnation));
     if constexpr (!std::is_same_v<Request, v1::TransitRequest>) request->set_sequence_number(1);
     request->add_object_id_high(ref.id.high);
@@ -197,6 +200,19 @@ TEST_F(BadInputTest, AnotherIncarnationIsFailedPreconditionAndChangesNothing) {
                                                    "incarnation");
   Refused<v1::GoodbyeRequest, v1::GoodbyeResponse>(&Stub::Goodbye, goodbye_, spoil, code,
                                                    "incarnation");
+}
+
+TEST_F(BadInputTest, AnotherOwnerIsFailedPreconditionAndChangesNothing) {
+  using Stub = v1::CollectorService::Stub;
+  const auto code = grpc::StatusCode::FAILED_PRECONDITION;
+  const auto spoil = [](auto* request) { request->set_owner("another:1"); };
+  Refused<v1::DirtyRequest, v1::DirtyResponse>(&Stub::Dirty, dirty_, spoil, code, "another:1");
+  Refused<v1::CleanRequest, v1::CleanResponse>(&Stub::Clean, clean_, spoil, code, "another:1");
+  Refused<v1::RenewRequest, v1::RenewResponse>(&Stub::Renew, renew_, spoil, code, "another:1");
+  Refused<v1::TransitRequest, v1::TransitResponse>(&Stub::Transit, transit_, spoil, code,
+                                                   "another:1");
+  Refused<v1::GoodbyeRequest, v1::GoodbyeResponse>(&Stub::Goodbye, goodbye_, spoil, code,
+                                                   "another:1");
 }
 
 TEST_F(BadInputTest, AnotherKeyForABoundClientIsPermissionDenied) {

@@ -1,4 +1,5 @@
 // Owners and holders over real gRPC, in one process.
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -29,6 +30,43 @@ LeaseOptions ShortTerms() {
   lease.transit_term = milliseconds(300);
   lease.brake_percent = 0;
   return lease;
+}
+
+// A stranger's reference, with another spelling of an honest owner's address.
+TEST(EndToEndTest, AnAliasOfAnOwnerDoesNotBindTheClientThere) {
+  Host host("alias");
+  Holder holder({});
+  v1::Ref decoy = host.Create(holder.Context());
+  decoy.set_transit(0);
+  decoy.set_object_id_low(decoy.object_id_low() + 1);
+  decoy.set_owner("unix://" + Host::Path("alias"));
+  Ref lure = holder.Import(decoy);
+  ASSERT_TRUE(holder.Settle(kLong));
+  EXPECT_THAT(lure.status(), StatusIs(Code::kFailedPrecondition));
+  lure.reset();
+  const Ref ref = holder.Import(host.Create(holder.Context()));
+  ASSERT_TRUE(holder.Settle(kLong));
+  EXPECT_THAT(ref.status(), IsOk());
+  EXPECT_EQ(host.owner.stats().sizes.clients, 1u);
+}
+
+TEST(EndToEndTest, ASlowFinalizerDoesNotEatTheTimeForTheGoodbye) {
+  Host host("slow-finalizer");
+  std::atomic<bool> go = false;
+  Options options{.name = "unix:" + Host::Path("slow-owner")};
+  options.finalizers_waiting_max = 1;
+  options.goodbye_timeout = seconds(2);
+  options.on_reclaim = [&go](const ReclaimEvent&) { go.wait(false); };
+  Owner owner(options);
+  const Ref held = owner.Import(host.Create(owner.Context()));
+  ASSERT_TRUE(owner.Settle(kLong));
+  for (int i = 0; i < 1000; ++i) owner.Export(std::make_shared<int>(i), "int");
+  std::thread leaving([&owner] { owner.Shutdown(); });
+  EXPECT_TRUE(host.gone.Wait(1)) << "by the goodbye, long before the lease lapses";
+  go = true;
+  go.notify_all();
+  leaving.join();
+  EXPECT_EQ(host.owner.stats().counters.goodbyes, 1u);
 }
 
 TEST(EndToEndTest, ReturnedReferenceIsHeldAndReclaimedWhenItIsDropped) {
@@ -170,6 +208,7 @@ TEST(EndToEndTest, ALapseReachesTheOwnersApplication) {
       grpc::CreateChannel(options.name, grpc::InsecureChannelCredentials()));
   v1::DirtyRequest request;
   request.mutable_client()->set_low(1);
+  request.set_owner(ref.owner());
   request.set_owner_incarnation(ref.incarnation());
   request.set_sequence_number(1);
   request.add_object_id_high(ref.object_id_high());

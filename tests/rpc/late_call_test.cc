@@ -57,6 +57,7 @@ class LateCallTest : public ::testing::Test {
     const v1::Ref wire = host_.Create(holder_.Context());
     v1::DirtyRequest request;
     request.mutable_client()->set_low(1);
+    request.set_owner(wire.owner());
     request.set_owner_incarnation(wire.incarnation());
     request.set_sequence_number(1);
     request.add_object_id_high(wire.object_id_high());
@@ -245,6 +246,7 @@ TEST(LostReferenceTest, ClientIdThatIsBoundToAnotherKey) {
   v1::DirtyRequest request;
   request.mutable_client()->set_high(witness.id().high);
   request.mutable_client()->set_low(witness.id().low);
+  request.set_owner(wire.owner());
   request.set_owner_incarnation(wire.incarnation());
   request.set_sequence_number(1);
   grpc::ClientContext context;

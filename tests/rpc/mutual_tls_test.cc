@@ -89,6 +89,7 @@ class MutualTlsTest : public ::testing::Test {
     request.mutable_client()->set_low(2);
     request.mutable_key()->set_high(3);
     request.mutable_key()->set_low(key);
+    request.set_owner(object_.Describe().owner);
     request.set_owner_incarnation(Raw(object_.Describe().incarnation));
     grpc::ClientContext context;
     return (stub.*method)(&context, request, response);

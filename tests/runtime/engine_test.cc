@@ -135,6 +135,37 @@ TEST(EngineTest, OneTypeNameStandsForOneCppType) {
   EXPECT_EQ(owner.stats().objects, 1u);
 }
 
+TEST(EngineTest, ATypeNameOfWhichNothingIsLeftMayStandForAnotherCppType) {
+  World world;
+  Engine& owner = world.AddOwner("owner:1");
+  Export(owner, std::make_shared<Upload>()).reset();
+  world.Run(milliseconds(10));
+
+  const Ref ref = owner.Export(std::make_shared<int>(1), "upload", typeid(int));
+  EXPECT_THAT(owner.Find(ref, typeid(int)), IsOk());
+}
+
+TEST(EngineTest, EventsNameTheOwnerThoughItsSessionEnds) {
+  World world;
+  world.lease.linger = Duration::zero();
+  std::vector<TransitionEvent> events;
+  world.options.on_transition = [&](const TransitionEvent& event) { events.push_back(event); };
+  Engine& owner = world.AddOwner("owner:1");
+  Engine& holder = world.AddHolder();
+  Ref ref = holder.Import(Share(owner, std::make_shared<Upload>()));
+  world.Run(seconds(1));
+  world.Isolate(owner);
+  world.AddOwner("owner:1");
+  ref = Ref();
+  world.Run(seconds(1));
+  const auto restarted = std::find_if(events.begin(), events.end(), [](const auto& event) {
+    return event.transition.kind == Transition::Kind::kOwnerRestarted;
+  });
+  ASSERT_NE(restarted, events.end());
+  EXPECT_EQ(restarted->owner, "owner:1");
+  EXPECT_NE(Raw(restarted->incarnation), 0u);
+}
+
 TEST(EngineTest, ATypeNameOfWhichNoObjectIsLeftMakesRoomForAnother) {
   World world;
   world.options.process.types_max = 1;

@@ -245,6 +245,14 @@ TEST_F(LeaseOwnerTest, AGhostOfARelistingRemovesNothing) {
   EXPECT_TRUE(Live(b));
 }
 
+TEST_F(LeaseOwnerTest, NothingOfACompleteReListingIsLate) {
+  const ObjectId id = Listed(kAlice, 1);
+  const Response response = owner_.process.Received(
+      DirtyRequest{kAlice, kRun, SequenceNumber{2}, {}, {{id}}, SequenceNumber{2}}, owner_.now);
+  EXPECT_TRUE(std::get<DirtyResponse>(response).failures.empty());
+  EXPECT_EQ(owner_.process.counters().late_calls, 0u);
+}
+
 TEST_F(LeaseOwnerTest, GoodbyeReleasesEverythingAtOnceAndLaterGhostsAreStale) {
   const ObjectId id = Listed(kAlice, 1);
   const Target other = owner_.Export();

@@ -3,6 +3,7 @@
 //
 // Where a cost is compared, it is with that of an ordinary run a moment before, and by a factor
 // that only the wrong order of growth exceeds.
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <variant>
@@ -542,6 +543,159 @@ TEST_F(LeasePairTest, ATransitTermThatIsGrantedIsKept) {
   EXPECT_TRUE(owner_.Live(*ref)) << "49 minutes before the end of the term asked for";
 }
 
+// A reply and a hand-on of one object arrive together, while the quota is full.
+TEST_F(LeasePairTest, ATokenThatAQuotaRefusedIsNamedInTheEnd) {
+  LeaseOptions small = TestLease();
+  small.listings_per_client_max = 1;
+  Node owner(7, "host:1", small);
+  Cluster cluster({&owner, &alice_, &bob_});
+  const Target filler = owner.HeldBy(alice_);
+  const Target object = owner.Export();
+  const WireRef for_bob = owner.Share(object);
+  const WireRef for_alice = owner.Share(object);
+  owner.Drop(object);
+  const Target bobs = bob_.Import(for_bob);
+  cluster.Sleep(seconds(1));
+  const auto handed = bob_.process.Share(bobs, {}, minutes(60), bob_.now);
+  ASSERT_TRUE(handed.ok());
+  cluster.Settle();
+  const Target one = alice_.Import(for_alice);
+  const Target two = alice_.Import(*handed);
+  cluster.Sleep(seconds(1));
+  ASSERT_EQ(owner.process.sizes().transits, 2u) << "both are refused";
+  alice_.Drop(filler);
+  cluster.Sleep(seconds(6));
+  EXPECT_EQ(owner.process.sizes().transits, 0u);
+  alice_.Drop(one);
+  alice_.Drop(two);
+  bob_.Drop(bobs);
+  cluster.Sleep(minutes(90));
+  EXPECT_EQ(owner.live(), 0u);
+  EXPECT_TRUE(bob_.hand_ons_expired.empty()) << "it was taken up";
+}
+
+TEST_F(LeasePairTest, TokensThatWaitForAQuotaAreNotLookedAtAllTheTime) {
+  LeaseOptions small = TestLease();
+  small.listings_per_client_max = 1;
+  small.transit_term = minutes(10);
+  Node owner(7, "host:1", small);
+  Cluster cluster({&owner, &alice_});
+  owner.HeldBy(alice_);
+  cluster.Sleep(seconds(1));
+  const Target object = owner.Export();
+  for (int i = 0; i < 10; ++i) alice_.Import(owner.Share(object));
+  cluster.Sleep(minutes(1));
+  int wakes = 0;
+  for (const TimePoint end = alice_.now + seconds(10); alice_.now < end; ++wakes) {
+    alice_.now = std::max(alice_.now + milliseconds(1), alice_.process.wake_at().value_or(end));
+    owner.now = alice_.now;
+    cluster.Settle();
+  }
+  EXPECT_LT(wakes, 100) << "in 10 s";
+}
+
+// It holds what is gone, and comes to know by the token of another copy.
+TEST_F(LeasePairTest, WhoListsAgainWhatWasUnexportedIsTold) {
+  const Target object = owner_.Export();
+  const Target held = alice_.Import(owner_.Share(object));
+  const WireRef again = owner_.Share(object);
+  cluster_.Sleep(seconds(1));
+  owner_.process.Unexport(object.object(), owner_.now);
+  alice_.Import(again);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(alice_.lost.size(), 1u);
+  EXPECT_FALSE(alice_.process.Assured(held, alice_.now));
+}
+
+TEST_F(LeasePairTest, ASessionOfWhichNothingIsUsedEndsWhateverItIsAnswered) {
+  using Code = Refusal::Code;
+  for (const Code code : {Code::kUnknownOutcome, Code::kInvalidArgument, Code::kUnavailable,
+                          Code::kResourceExhausted}) {
+    Node carol(3, "");
+    Cluster cluster({&owner_, &carol});
+    const Target held = owner_.HeldBy(carol);
+    cluster.Sleep(seconds(1));
+    carol.Drop(held);
+    const TimePoint dropped = carol.now;
+    const Duration limit = code == Code::kResourceExhausted ? kTermMax : minutes(1);
+    while (carol.process.imports().peers() > 0 && carol.now < dropped + 2 * kTermMax) {
+      carol.now += milliseconds(250);
+      carol.Run();
+      for (const Send& send : std::exchange(carol.sends, {})) {
+        carol.process.Answered(send.peer, send.call, Refusal{code, ""}, carol.now);
+      }
+    }
+    EXPECT_EQ(carol.process.imports().size(), 0u);
+    EXPECT_LE(carol.now - dropped, limit + seconds(10)) << "code " << static_cast<int>(code);
+  }
+}
+
+// A pass over all imports each time.
+TEST_F(LeasePairTest, AnOwnerCannotCauseReListingsAtWill) {
+  owner_.HeldBy(alice_);
+  alice_.now += milliseconds(10);
+  while (alice_.now < kStart + seconds(60)) {
+    alice_.Run();
+    for (const Send& send : std::exchange(alice_.sends, {})) {
+      Response response = DirtyResponse{.granted_term = Duration(1)};
+      if (std::holds_alternative<RenewRequest>(send.request)) {
+        response = RenewResponse{.result = RenewResult::kDiffers, .granted_term = Duration(1)};
+      }
+      alice_.process.Answered(send.peer, send.call, response, alice_.now);
+    }
+    alice_.now += milliseconds(1);
+  }
+  EXPECT_GT(alice_.process.counters().relistings, 50u);
+  EXPECT_LT(alice_.process.counters().relistings, 80u) << "in a minute";
+}
+
+TEST_F(LeasePairTest, HandOnsWithTermsThatAreAboutTheSameShareARequest) {
+  const Target held = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  const uint64_t before = alice_.process.counters().requests_sent;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(alice_.process.Share(held, {}, minutes(1) + milliseconds(i), alice_.now).ok());
+  }
+  alice_.process.Share(held, {}, kTermMax, alice_.now).value();
+  cluster_.Settle();
+  EXPECT_LE(alice_.process.counters().requests_sent - before, 4u);
+  cluster_.Sleep(minutes(1) - milliseconds(100));
+  EXPECT_EQ(owner_.process.sizes().transits, 1001u) << "no term is shorter than asked for";
+  cluster_.Sleep(minutes(1));
+  EXPECT_EQ(owner_.process.sizes().transits, 1u);
+}
+
+// Seed 823525 of the simulator.
+TEST_F(LeasePairTest, WhoIsUnknownAndHasNothingToListAsksNoMore) {
+  LeaseOptions lease = TestLease();
+  lease.batch_max = 1;
+  Node carol(3, "", lease);
+  Cluster cluster({&owner_, &carol});
+  const Target one = owner_.HeldBy(carol);
+  const Target two = owner_.HeldBy(carol);
+  cluster.Sleep(seconds(1));
+  cluster.Cut("host:1");
+  cluster.Sleep(seconds(30));
+  cluster.Heal("host:1");
+  bool relisting = false;
+  while (!relisting) {
+    carol.now += milliseconds(1);
+    carol.Run();
+    for (const Send& send : std::exchange(carol.sends, {})) {
+      const auto* const dirty = std::get_if<DirtyRequest>(&send.request);
+      relisting |= dirty != nullptr;
+      Response response = RenewResponse{.result = RenewResult::kUnknownClient};
+      if (dirty != nullptr) response = Refusal{Refusal::Code::kUnknownOutcome, ""};
+      carol.process.Answered(send.peer, send.call, response, carol.now);
+    }
+  }
+  carol.Drop(one);
+  carol.Drop(two);
+  owner_.now = carol.now;
+  cluster.Sleep(minutes(2));
+  EXPECT_EQ(carol.process.imports().peers(), 0u);
+}
+
 class LeaseGuardTest : public ::testing::Test {
  protected:
   explicit LeaseGuardTest(LeaseOptions options = TestLease()) : owner_(7, "host:1", options) {}
@@ -593,6 +747,14 @@ TEST_F(LeaseQuotaTest, AClientDoesNotEscapeItsQuotaByLeaving) {
     Goodbye(kAlice, ++sequence);
   }
   EXPECT_LE(owner_.process.sizes().transits, 10u);
+}
+
+TEST_F(LeaseQuotaTest, DeclaringAgainNeedsNoRoom) {
+  const ObjectId id = IdOf(owner_.Export());
+  for (int i = 0; i < 2; ++i) {
+    const Response response = Transit(kAlice, Rows(id, 1, 11));
+    EXPECT_TRUE(std::get<TransitResponse>(response).failures.empty()) << "time " << i;
+  }
 }
 
 // Tokens that are opened again leave a deadline each time, and none of them is dead.

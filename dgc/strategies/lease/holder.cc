@@ -1,6 +1,7 @@
 #include "dgc/strategies/lease/holder.h"
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 #include <utility>
 #include <variant>
@@ -34,6 +35,15 @@ constexpr size_t kOutdatedMax = 64;
 
 // However short the terms that an owner grants, renewals leave no closer together.
 constexpr Duration kRenewalInterval = std::chrono::milliseconds(10);
+
+// At most an eighth more, so that terms that are about the same share a request.
+Duration Coarse(Duration term) {
+  const auto count = static_cast<uint64_t>(term.count());
+  const int width = std::bit_width(count);
+  const uint64_t grid = uint64_t{1} << std::max(0, width - 4);
+  const uint64_t rounded = (count + grid - 1) / grid * grid;
+  return std::min(Duration(static_cast<int64_t>(rounded)), kTermMax);
+}
 
 // How long a token waits whose reference cannot be named yet.
 constexpr Duration kTokenRetry = std::chrono::milliseconds(10);
@@ -145,7 +155,7 @@ absl::StatusOr<TransitToken> LeaseHolder::HandedOn(ImportIndex import, Duration 
   }
   const TransitToken token{context_.random->Next() | kHolderTokenBit};
   ++record.uses;
-  session.hand_ons.push_back({import, token, term});
+  session.hand_ons.push_back({import, token, Coarse(term)});
   Pump(record.peer, now);
   return token;
 }
@@ -318,9 +328,11 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
 
 // Silence says the same, later: a lease that nobody renews lapses.
 void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now) {
-  if (session.silent_since == TimePoint::max() || session.used > 0) return;
+  if (session.unheard_since == TimePoint::max() || session.used > 0) return;
   if (session.op != Op::kNone || session.goodbye) return;
-  if (now < session.silent_since + TermOf(session) + options_.linger) return;
+  // Where there is no room yet a Clean may still free what a transit lease keeps.
+  const Duration patience = session.crowded ? kTermMax : TermOf(session) + options_.linger;
+  if (now < session.unheard_since + patience) return;
   DGC_PROBE("a session is given up");
   Clear(peer, session);
   session.idle_at = now;
@@ -329,14 +341,8 @@ void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now
 void LeaseHolder::Pump(PeerIndex peer, TimePoint now) {
   Session& session = sessions_[Raw(peer)];
   if (!session.open) return;
-  GiveUpIfUnused(peer, session, now);
   const Op op = NextOp(peer, session, now);
-  if (op != Op::kNone) {
-    SendOp(peer, session, op, now);
-  } else if (session.op == Op::kNone && Idle(session) && session.idle_at <= now) {
-    Close(peer);
-    if (!session.open) return;
-  }
+  if (op != Op::kNone) SendOp(peer, session, op, now);
   const TimePoint at = std::max(NextDeadline(session), now + kPumpInterval);
   if (at < session.queued_at) {
     session.queued_at = at;
@@ -437,7 +443,11 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   TakeTokens(peer, session, /*for_dirty=*/true, &request.rows);
   const bool last = !Settle(peer, session.to_list, Phase::kToList);
   if (last) {
-    session.list_at = session.tokens.empty() ? TimePoint::max() : now + kTokenRetry;
+    // What does not fit goes next; what waits with its reference for a quota goes with that.
+    const bool full = request.rows.size() >= options_.batch_max;
+    session.list_at = session.tokens.empty()                              ? TimePoint::max()
+                      : full || session.refused_until == TimePoint::max() ? now + kTokenRetry
+                                                                          : session.refused_until;
   }
   if (session.first) {
     // Whatever the owner has of an earlier session that was given up is not held any more.
@@ -516,7 +526,11 @@ void LeaseHolder::Tick(TimePoint now) {
     Session& session = sessions_[due->peer];
     if (!session.open || session.queued_at != due->at) continue;
     session.queued_at = TimePoint::max();
-    Pump(PeerIndex{due->peer}, now);
+    // Sessions end here only: what an answer has changed is told by the name of the owner.
+    const PeerIndex peer{due->peer};
+    GiveUpIfUnused(peer, session, now);
+    if (session.op == Op::kNone && Idle(session) && session.idle_at <= now) Close(peer);
+    Pump(peer, now);
   }
 }
 

@@ -130,13 +130,16 @@ class LeaseHolder {
     TimePoint clean_not_before = TimePoint::min();
     TimePoint refused_until = TimePoint::max();  // when what is in `refused` is tried again
     TimePoint hand_on_not_before = TimePoint::min();
-    TimePoint idle_at = TimePoint::max();       // when to close it if nothing is held
-    TimePoint retry_at = TimePoint::min();      // nothing at all before this
-    uint32_t failures = 0;                      // in a row, of requests as a whole
-    uint32_t refusals = 0;                      // in a row, of rows, for a full quota
-    uint32_t stales = 0;                        // in a row, answers that called rows stale
-    TimePoint silent_since = TimePoint::max();  // since when there is no answer at all
-    TimePoint queued_at = TimePoint::max();     // earliest deadline of it in deadlines_
+    TimePoint idle_at = TimePoint::max();        // when to close it if nothing is held
+    TimePoint retry_at = TimePoint::min();       // nothing at all before this
+    uint32_t failures = 0;                       // in a row, of requests as a whole
+    uint32_t refusals = 0;                       // in a row, of rows, for a full quota
+    uint32_t stales = 0;                         // in a row, answers that called rows stale
+    TimePoint unheard_since = TimePoint::max();  // the first failure of those in a row
+    bool crowded = false;                        // the last of them was for want of room
+    TimePoint relist_not_before = TimePoint::min();
+    Duration relist_interval{};              // after the last re-listing
+    TimePoint queued_at = TimePoint::max();  // earliest deadline of it in deadlines_
   };
 
   Session& SessionOf(PeerIndex peer, TimePoint now);
@@ -163,6 +166,8 @@ class LeaseHolder {
   bool Settle(PeerIndex peer, Fifo<ImportIndex>& list, Phase phase) const;
   void Push(Session& session, Fifo<ImportIndex>& list, ImportIndex import, Phase phase);
 
+  void TokenFailed(PeerIndex peer, Session& session, const ExtraToken& token,
+                   const Failure& failure, TimePoint now);
   void On(PeerIndex peer, Session& session, const DirtyResponse& response, TimePoint now);
   void On(PeerIndex peer, Session& session, const CleanResponse& response, TimePoint now);
   void On(PeerIndex peer, Session& session, const RenewResponse& response, TimePoint now);

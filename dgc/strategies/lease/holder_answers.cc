@@ -16,6 +16,11 @@ namespace {
 // it is the stricter side if together they are up to 3 % apart.
 constexpr int kDriftShare = 32;
 
+// How far apart the first two re-listings of a session are at least; each further one twice as far,
+// up to the maximum, until both sides agree.
+constexpr Duration kRelistMin = std::chrono::milliseconds(10);
+constexpr Duration kRelistMax = std::chrono::seconds(1);
+
 // Notices that are remembered, so that none is reported twice.
 constexpr size_t kReportedMax = 4096;
 
@@ -51,7 +56,7 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
   const bool was_failing = Failing(session);
   if (!std::holds_alternative<Refusal>(response)) {
     session.failures = 0;
-    session.silent_since = TimePoint::max();
+    session.unheard_since = TimePoint::max();
     session.retry_at = TimePoint::min();
   }
   std::visit([&](const auto& typed) { On(peer, session, typed, now); }, response);
@@ -130,6 +135,18 @@ void LeaseHolder::Lose(Session& session, ImportIndex import, const Failure& fail
   if (At(import).phase != Phase::kGone) Forget(session, import);
 }
 
+void LeaseHolder::TokenFailed(PeerIndex peer, Session& session, const ExtraToken& token,
+                              const Failure& failure, TimePoint now) {
+  if (failure.reason == FailureReason::kStale || failure.reason == FailureReason::kQuota) {
+    DGC_PROBE("a token is named once more");
+    AddToken(session, token, now);
+    return;
+  }
+  // That it was listed before says nothing any more.
+  const auto import = context_.imports->Find(peer, token.id);
+  if (import.has_value() && At(*import).phase == Phase::kListed) Lose(session, *import, failure);
+}
+
 void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& response,
                      TimePoint now) {
   session.acknowledged = session.op_sequence;
@@ -171,6 +188,15 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
       Push(session, session.refused, import, Phase::kRefused);
     }
   }
+  // The rows of the tokens come after.
+  for (; failure != response.failures.end(); ++failure) {
+    if (failure->index < session.op_rows.size()) continue;
+    const size_t i = failure->index - session.op_rows.size();
+    if (i >= session.op_tokens.size()) break;
+    stale |= failure->reason == FailureReason::kStale;
+    refused |= failure->reason == FailureReason::kQuota;
+    TokenFailed(peer, session, session.op_tokens[i], *failure, now);
+  }
   // Once is usual: a Clean has overtaken it.
   session.stales = stale ? session.stales + 1 : 0;
   if (session.stales > 1) DGC_PROBE("stale twice");
@@ -200,23 +226,40 @@ void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoin
 void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& response,
                      TimePoint now) {
   if (session.sent >= session.listen_until) session.listen_until = TimePoint::min();
-  if (response.result == RenewResult::kUnknownClient) {
+  const bool unknown = response.result == RenewResult::kUnknownClient;
+  if (unknown) {
     session.listen_until = TimePoint::min();
     session.notices_acknowledged = session.notices_seen;  // With the client they are forgotten.
-    if (session.imports > 0) Relist(peer, session, now);
-    return;
+    if (session.imports == 0) {
+      session.relisting = false;
+      return;
+    }
+  } else {
+    Heard(peer, session, response.notices);
   }
-  Heard(peer, session, response.notices);
   // While an answer is missing the owner does not compare, and past the granted term that very
   // Dirty, come late, may have begun a new lease, which holds nothing of the old one; nor would it
   // hold what a re-listing has said so far.
   const bool anew = session.granted_until <= now &&
                     (session.unsure || (session.relisting && Raw(session.relist_from) != 0));
   if (anew) DGC_PROBE("a renewal past the term proves nothing, and all is listed again");
-  Granted(session, response.granted_term);
-  PlanRenewal(session);
-  if ((response.result == RenewResult::kDiffers && !session.relisting) || anew)
+  const bool relist =
+      unknown || anew || (response.result == RenewResult::kDiffers && !session.relisting);
+  // A pass over all imports is not for an owner to cause at will.  Until then its word is not taken.
+  if (relist && now < session.relist_not_before) {
+    DGC_PROBE("a re-listing is put off");
+    session.renew_at = session.relist_not_before;
+    return;
+  }
+  if (!unknown) {
+    Granted(session, response.granted_term);
+    PlanRenewal(session);
+  }
+  if (relist) {
     Relist(peer, session, now);
+  } else {
+    session.relist_interval = {};
+  }
 }
 
 void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint now) {
@@ -225,26 +268,29 @@ void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& respons
   session.listen_until = std::max(session.listen_until, now + term);
   HastenRenewal(session);
   std::vector<HandOn> refused;
-  for (const Failure& failure : response.failures) {
-    if (failure.index >= session.op_hand_ons.size()) continue;
-    const HandOn& hand_on = session.op_hand_ons[failure.index];
-    if (failure.reason == FailureReason::kQuota) {
+  std::vector<HandOn> declared;  // Released by Answered().
+  auto failure = response.failures.begin();
+  for (uint32_t i = 0; i < session.op_hand_ons.size(); ++i) {
+    const HandOn& hand_on = session.op_hand_ons[i];
+    while (failure != response.failures.end() && failure->index < i) ++failure;
+    const bool failed = failure != response.failures.end() && failure->index == i;
+    if (failed && failure->reason == FailureReason::kQuota) {
       DGC_PROBE("a quota refuses a hand-on");
       refused.push_back(hand_on);
-    } else if (At(hand_on.import).phase == Phase::kListed) {
-      Lose(session, hand_on.import, failure);
+      continue;
+    }
+    declared.push_back(hand_on);
+    if (failed && At(hand_on.import).phase == Phase::kListed) {
+      Lose(session, hand_on.import, *failure);
     }
   }
+  session.op_hand_ons = std::move(declared);
   if (refused.empty()) {
     if (session.refused.empty()) session.refusals = 0;
     return;
   }
   ++session.refusals;
   session.hand_on_not_before = now + Backoff(session, session.refusals);
-  std::erase_if(session.op_hand_ons, [&](const HandOn& hand_on) {
-    return std::any_of(refused.begin(), refused.end(),
-                       [&](const HandOn& other) { return other.transit == hand_on.transit; });
-  });
   session.hand_ons.insert(session.hand_ons.end(), refused.begin(), refused.end());
 }
 
@@ -273,10 +319,8 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
   // Whatever the answer: a duplicate may have been carried out all the same.
   if (session.op == Op::kDirty || session.op == Op::kClean) session.unsure = true;
   ++session.failures;
-  // A refusal is an answer too.
-  session.silent_since = refusal.code == Refusal::Code::kUnknownOutcome
-                             ? std::min(session.silent_since, now)
-                             : TimePoint::max();
+  session.unheard_since = std::min(session.unheard_since, now);
+  session.crowded = refusal.code == Refusal::Code::kResourceExhausted;
   session.retry_at = now + Backoff(session, session.failures);
   Requeue(session, now);
 }
@@ -315,12 +359,14 @@ std::vector<ImportIndex> LeaseHolder::ImportsOf(PeerIndex peer) const {
 }
 
 void LeaseHolder::Relist(PeerIndex peer, Session& session, TimePoint now) {
+  PlanRenewal(session);  // The Dirtys renew too, unless they fail.
+  session.relist_interval = std::clamp(2 * session.relist_interval, kRelistMin, kRelistMax);
+  session.relist_not_before = now + session.relist_interval;
   ++context_.counters->relistings;
   context_.outputs->transitions.push_back(
       {.kind = Transition::Kind::kRelisting, .peer = peer, .count = session.imports});
   session.relisting = true;
   session.relist_from = {};
-  PlanRenewal(session);  // The Dirtys renew too, unless they fail.
   for (const ImportIndex import : ImportsOf(peer)) {
     Unlisted(session, import);
     if (At(import).phase == Phase::kListed) ToList(session, import, now);

@@ -105,8 +105,6 @@ absl::Status Validate(const LeaseOptions& options) {
                    "transit_term must be positive and at most term_max"),
            require(options.pause > kZero, "pause must be positive"),
            require(options.brake_percent <= 100, "brake_percent is over 100"),
-           require(options.brake_hold >= kZero, "brake_hold is negative"),
-           require(options.departed_term >= kZero, "departed_term is negative"),
            require(options.clients_max > 0 && options.listings_max > 0 &&
                        options.listings_per_client_max > 0 && options.transits_max > 0 &&
                        options.transits_per_client_max > 0 && options.transits_unregistered_max > 0,

@@ -43,7 +43,8 @@ struct LeaseOptions {
   uint32_t brake_percent = 50;
   uint32_t brake_clients_min = 32;
   Duration brake_hold = std::chrono::seconds(60);
-  // Bounds; a request that would go over one is RESOURCE_EXHAUSTED and changes nothing.
+  // Bounds; a request of one client more is RESOURCE_EXHAUSTED and changes nothing, of the others
+  // each row that would go over one is refused (FailureReason::kQuota).
   uint32_t clients_max = 1 << 20;
   uint64_t listings_max = uint64_t{1} << 31;
   uint64_t listings_per_client_max = uint64_t{1} << 31;

@@ -361,7 +361,7 @@ std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIn
     ++context_.counters->listings_added;
   } else if (listed->sequence() < sequence) {
     listed->set_sequence(sequence);
-  } else {
+  } else if (listed->sequence() > sequence) {
     ++context_.counters->late_calls;
   }
   Consume(*object, row.transit);
@@ -482,7 +482,7 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     if (!object.has_value()) {
       failure = context_.objects->WhyAbsent(row.id, now);
     } else if (!named_.contains({Raw(row.transit), Raw(*object)})) {
-      if (MayOpen(AccountOf(client)).ok()) {
+      if (transits_.contains({Raw(row.transit), Raw(*object)}) || MayOpen(AccountOf(client)).ok()) {
         Open(*object, Raw(row.transit), response.granted_term, client);
       } else {
         ++context_.counters->rows_refused;
