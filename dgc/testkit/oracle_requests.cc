@@ -98,6 +98,10 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
   if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
     if (dgc::Raw(dirty->complete_from) != 0) LeaseOf(client, *owner).relisting = false;
   }
+  if (const auto* renew = std::get_if<RenewResponse>(&response)) {
+    // Nothing to be listed again, unless it says now that it begins anew.
+    if (renew->result == RenewResult::kUnknownClient) LeaseOf(client, *owner).relisting = false;
+  }
   std::set<ShadowObject>& believed = LeaseOf(client, *owner).believed;
   std::map<ShadowObject, Failure>& failed = LeaseOf(client, *owner).failed;
   failed.clear();

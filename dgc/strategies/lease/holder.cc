@@ -247,7 +247,9 @@ bool LeaseHolder::Settle(PeerIndex peer, Fifo<ImportIndex>& list, Phase phase) c
 TimePoint LeaseHolder::RenewalDue(const Session& session) const {
   // A renewal names the last request that was answered.
   if (Raw(session.acknowledged) == 0) return TimePoint::max();
-  const bool listening = session.listen_until != TimePoint::min();
+  // Who is refused room may have listed there what it does not know of.
+  const bool listening =
+      session.listen_until != TimePoint::min() || session.refused_until != TimePoint::max();
   if (session.held.count == 0 && !session.relisting && !listening) return TimePoint::max();
   TimePoint at = session.renew_at;
   // A digest is worth comparing only when no answer is missing; but the lease comes first.
