@@ -262,6 +262,7 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   TimePoint planned_ ABSL_GUARDED_BY(mutex_) = TimePoint::max();
   TimePoint retained_at_ ABSL_GUARDED_BY(mutex_) = TimePoint::min();
   uint64_t inputs_seen_ ABSL_GUARDED_BY(mutex_) = 0;
+  TimePoint busy_until_ ABSL_GUARDED_BY(mutex_) = TimePoint::min();
 
   Alarm reaper_alarm_;
   Alarm waiter_alarm_;

@@ -20,6 +20,8 @@ constexpr Duration kNap = std::chrono::milliseconds(1);
 // While others want the lock and there is much to reap, the reaper rests this many times as long
 // as it held it: about a third of the lock's time, and 10^6 objects in under five seconds.
 constexpr int kRestPerHold = 2;
+// Others are taken to want the lock for so long after the last of them had it.
+constexpr Duration kBusy = std::chrono::milliseconds(20);
 
 // How often channels are compared with the peers there are.
 constexpr Duration kRetainInterval = std::chrono::seconds(10);
@@ -194,9 +196,9 @@ Duration Engine::Turn() {
 
 Duration Engine::Pace(TimePoint begun, bool more, bool active) {
   const uint64_t inputs = inputs_.load(std::memory_order_relaxed);
-  const bool others = std::exchange(inputs_seen_, inputs) != inputs;
   const TimePoint now = clock_->Now();
-  if (more) return others ? kRestPerHold * (now - begun) : Duration::zero();
+  if (std::exchange(inputs_seen_, inputs) != inputs) busy_until_ = now + kBusy;
+  if (more) return now < busy_until_ ? kRestPerHold * (now - begun) : Duration::zero();
 
   TimePoint until = process_.wake_at().value_or(TimePoint::max());
   // Work that must wait, because there is no room or this process is leaving.
