@@ -274,7 +274,7 @@ class Demo:
         cluster.depart("\tlister")
 
     def read_back(self):
-        """Each client reads from its first reference on; what it gets is compared with the input."""
+        """Each client reads on from its first reference; that is compared with the input."""
         node = {label: number for number, label in enumerate(self.graph.ids)}
         share = max(1, READ_BACK_MAX // len(self.held))
         count = 0

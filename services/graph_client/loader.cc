@@ -30,10 +30,17 @@ int64_t MillisNow() {
 
 }  // namespace
 
-// One call, until it is over.
-template <typename Request, typename Response>
+// One call.  It keeps a channel, so only the loader's thread lets go of it: dgc/rpc/peer_stub.h.
 struct Loader::Call {
+  virtual ~Call() = default;
+
   grpc::ClientContext context;
+  // Its answer ends in Finished().
+  std::function<void()> send;
+};
+
+template <typename Request, typename Response>
+struct Loader::CallOf final : Call {
   Request request;
   Response response;
   std::vector<uint32_t> nodes;
@@ -120,7 +127,7 @@ absl::Status Loader::Add(Node* node, GraphReader* reader) {
 
 absl::Status Loader::Flush(Host* host) {
   if (host->nodes.empty()) return absl::OkStatus();
-  auto call = std::make_shared<Call<objects::v1::CreateRequest, objects::v1::CreateResponse>>();
+  auto call = std::make_unique<CallOf<objects::v1::CreateRequest, objects::v1::CreateResponse>>();
   call->request = std::move(host->filling);
   call->nodes = std::move(host->nodes);
   host->filling.Clear();
@@ -140,33 +147,34 @@ absl::Status Loader::Flush(Host* host) {
   host->edges.clear();
   host->bytes = 0;
   holder_.Identify(&call->context);
-  ready_.push_back([this, stub = host->stub.get(), call] {
-    call->context.set_deadline(Deadline());
+  call->send = [this, stub = host->stub.get(), call = call.get()] {
     stub->async()->Create(&call->context, &call->request, &call->response,
-                          [this, call](const grpc::Status& status) {
-                            OnCreated(call->nodes, status, call->response);
-                          });
-  });
+                          [this, call](const grpc::Status& status) { OnCreated(call, status); });
+  };
+  ready_.push_back(std::move(call));
   return ready_.size() < options_.ready_max ? absl::OkStatus() : SendReady();
 }
 
 absl::Status Loader::SendReady() {
   if (!holder_.Settle(kSettleTerm)) return absl::UnavailableError("the hosts do not answer");
-  for (const std::function<void()>& send : ready_) {
+  for (std::unique_ptr<Call>& call : ready_) {
     if (const absl::Status status = Await(options_.in_flight_max); !status.ok()) return status;
     {
       absl::MutexLock lock(&mutex_);
       ++in_flight_;
     }
-    send();
+    call->context.set_deadline(Deadline());
+    call.release()->send();  // Finished() takes it back.
   }
   ready_.clear();
   Progress();
   return absl::OkStatus();
 }
 
-void Loader::OnCreated(const std::vector<uint32_t>& nodes, const grpc::Status& status,
-                       const objects::v1::CreateResponse& response) {
+void Loader::OnCreated(CallOf<objects::v1::CreateRequest, objects::v1::CreateResponse>* call,
+                       const grpc::Status& status) {
+  const std::vector<uint32_t>& nodes = call->nodes;
+  const objects::v1::CreateResponse& response = call->response;
   absl::Status result = dgc::FromGrpc(status);
   std::vector<dgc::Ref> created;
   if (result.ok() && response.objects_size() != static_cast<int>(nodes.size())) {
@@ -186,7 +194,7 @@ void Loader::OnCreated(const std::vector<uint32_t>& nodes, const grpc::Status& s
     for (size_t i = 0; i < nodes.size(); ++i) refs_[nodes[i]] = std::move(created[i]);
     created_ += nodes.size();
   }
-  Finished(result);
+  Finished(call, result);
 }
 
 absl::Status Loader::WriteRest(Host* host, uint32_t node, uint64_t offset, uint64_t bytes,
@@ -219,7 +227,7 @@ absl::Status Loader::WriteRest(Host* host, uint32_t node, uint64_t offset, uint6
 absl::Status Loader::LinkLater(Host* host) {
   size_t next = 0;
   while (next < host->later.size()) {
-    auto call = std::make_shared<Call<objects::v1::LinkRequest, objects::v1::LinkResponse>>();
+    auto call = std::make_unique<CallOf<objects::v1::LinkRequest, objects::v1::LinkResponse>>();
     for (int i = 0; i < kLinksPerCall && next < host->later.size(); ++i, ++next) {
       const auto [from, to] = host->later[next];
       if (!Get(to)) {
@@ -232,14 +240,14 @@ absl::Status Loader::LinkLater(Host* host) {
     }
     linked_later_ += static_cast<uint64_t>(call->request.from_size());
     holder_.Identify(&call->context);
-    ready_.push_back([this, stub = host->stub.get(), call] {
-      call->context.set_deadline(Deadline());
+    call->send = [this, stub = host->stub.get(), call = call.get()] {
       stub->async()->Link(&call->context, &call->request, &call->response,
                           [this, call](const grpc::Status& status) {
                             absl::MutexLock lock(&mutex_);
-                            Finished(dgc::FromGrpc(status));
+                            Finished(call, dgc::FromGrpc(status));
                           });
-    });
+    };
+    ready_.push_back(std::move(call));
     if (ready_.size() < options_.ready_max) continue;
     if (const absl::Status status = SendReady(); !status.ok()) return status;
   }
@@ -265,6 +273,7 @@ absl::Status Loader::Refer(const Host* host, uint32_t node, dgc::v1::Ref* into) 
 }
 
 absl::Status Loader::Await(int limit) {
+  std::vector<std::unique_ptr<Call>> over;  // Without the lock.
   absl::MutexLock lock(&mutex_);
   struct Wait {
     const int* in_flight;
@@ -272,10 +281,12 @@ absl::Status Loader::Await(int limit) {
   } wait{&in_flight_, limit};
   mutex_.Await(absl::Condition(
       +[](Wait* w) { return *w->in_flight < w->limit; }, &wait));
+  over.swap(over_);
   return error_;
 }
 
-void Loader::Finished(const absl::Status& status) {
+void Loader::Finished(Call* call, const absl::Status& status) {
+  over_.emplace_back(call);
   error_.Update(status);
   --in_flight_;
 }

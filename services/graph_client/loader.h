@@ -73,8 +73,9 @@ class Loader {
     // Edges from its objects that are to be linked at the end.
     std::vector<std::pair<uint32_t, uint32_t>> later;
   };
-  template <typename Request, typename Response>
   struct Call;
+  template <typename Request, typename Response>
+  struct CallOf;
 
   absl::Status Add(Node* node, GraphReader* reader);
   // Makes the batch of a host ready to be sent.
@@ -91,18 +92,19 @@ class Loader {
   std::chrono::system_clock::time_point Deadline() const {
     return std::chrono::system_clock::now() + options_.call_term;
   }
-  void OnCreated(const std::vector<uint32_t>& nodes, const grpc::Status& status,
-                 const objects::v1::CreateResponse& response);
-  // Waits until fewer than `limit` calls are in flight; the first error of any of them.
+  void OnCreated(CallOf<objects::v1::CreateRequest, objects::v1::CreateResponse>* call,
+                 const grpc::Status& status);
+  // Waits until fewer than `limit` calls are in flight, and lets go of those that are over; the
+  // first error of any of them.
   absl::Status Await(int limit);
-  void Finished(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Finished(Call* call, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Progress();
 
   dgc::Holder& holder_;
   const LoaderOptions options_;
   std::deque<Host> hosts_;
   // Calls that are ready to be made.
-  std::vector<std::function<void()>> ready_;
+  std::vector<std::unique_ptr<Call>> ready_;
   // Which host each node is on.
   std::vector<uint8_t> placed_;
   uint64_t edges_ = 0;
@@ -111,6 +113,7 @@ class Loader {
 
   mutable absl::Mutex mutex_;
   int in_flight_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::unique_ptr<Call>> over_ ABSL_GUARDED_BY(mutex_);
   uint64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
   // By node; empty until it is created.

@@ -80,8 +80,14 @@ class PortTest(ClusterTest):
                      "--payload-bytes-max=0", "--payload-bytes-total-max=-1"):
             self.assertNotEqual(self.try_host(flag)[0], 0)
 
-    def test_bytes_that_are_not_grpc_end_their_connection_only(self):
+    def test_bytes_that_are_not_grpc_end_their_connection_and_change_nothing(self):
         host = self.start_host()
+        client = self.cluster.start_client("client")
+        client.ask(f"load {self.write(ONE_OBJECT)} {host.address}")
+        client.ask("settle 30")
+        before = self.state(host, client)
+        self.assertEqual(before[0], [("a", 10, 0)])
+        self.assertEqual(before[1]["dgc_refs_dirty"], 1)
         address, port = host.address.split(":")
         for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 4096, os.urandom(4096)):
             with socket.create_connection((address, int(port)), timeout=10) as connection:
@@ -92,9 +98,14 @@ class PortTest(ClusterTest):
                 except (ConnectionResetError, socket.timeout):
                     pass
 
-        client = self.cluster.start_client("client")
-        client.ask(f"list {host.address} {os.devnull}")
-        self.assertTrue(host.running())
+        self.assertEqual(self.state(host, client), before)
+
+    def state(self, host, client):
+        """The objects as listed, and what the metrics say of them."""
+        scraped = host.scrape()
+        return sorted(self.cluster.list_labels(client)), {name: scraped[name] for name in (
+            "dgc_objects", "dgc_objects_exported_total", "dgc_clients", "dgc_refs_dirty",
+            "dgc_transits", "dgc_impostors_total", "dgc_refusals_total")}
 
 
 class ShutdownTest(ClusterTest):

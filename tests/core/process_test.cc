@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -323,6 +324,8 @@ struct BadRef {
   WireRef ref;
   absl::StatusCode code;
   const char* message;
+
+  friend void PrintTo(const BadRef& bad, std::ostream* os) { *os << bad.name; }
 };
 
 class BadRefTest : public ProcessTest, public ::testing::WithParamInterface<BadRef> {};

@@ -8,10 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "objects/v1/objects.grpc.pb.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
 
 namespace object_host {
 namespace {
@@ -28,8 +27,9 @@ std::vector<std::string> LinesOf(const std::string& path) {
 }
 
 TEST(EventsTest, EachObjectIsALineOfThreeFieldsWhateverItsLabel) {
+  const dgc::testing::TempFolder folder;
   HostOptions options;
-  options.events = ::testing::TempDir() + "/events";
+  options.events = folder.Path("events");
   std::ofstream(options.events).close();
   const auto role = ObjectHost::Make(options, "127.0.0.1:1");
   ASSERT_THAT(role, IsOk());
@@ -51,12 +51,8 @@ TEST(EventsTest, EachObjectIsALineOfThreeFieldsWhateverItsLabel) {
     grpc::ClientContext ending;
     ASSERT_TRUE(stub->Delete(&ending, end, &ended).ok());
   }
-  // The finalizer thread writes them, soon.
-  const absl::Time patience = absl::Now() + absl::Seconds(20);
-  while (LinesOf(options.events).size() < labels.size() && absl::Now() < patience) {
-  }
   server->Shutdown();
-  EXPECT_THAT((*role)->Stop(), IsOk());
+  EXPECT_THAT((*role)->Stop(), IsOk());  // The finalizer thread has written them.
 
   EXPECT_THAT(LinesOf(options.events),
               UnorderedElementsAre(EndsWith("\tunexport\tplain"), EndsWith("\tunexport\ta?b?c?d?"),

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
+#include <fstream>
+#include <memory>
 #include <string>
 
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_folder.h"
 
 namespace graph_client {
 namespace {
@@ -22,18 +24,15 @@ class GraphReaderTest : public ::testing::Test {
  protected:
   // A reader of a file with that text.
   std::unique_ptr<GraphReader> Read(const std::string& text) {
-    // A name of its own: these tests run side by side, in several builds.
-    std::string path = ::testing::TempDir() + "/graph_reader_test.XXXXXX";
-    std::FILE* file = fdopen(mkstemp(path.data()), "wb");
-    EXPECT_NE(file, nullptr);
-    EXPECT_EQ(std::fwrite(text.data(), 1, text.size(), file), text.size());
-    std::fclose(file);
+    const std::string path = folder_.Path("graph");
+    std::ofstream(path) << text;
     absl::StatusOr<std::unique_ptr<GraphReader>> reader = GraphReader::Open(path);
     EXPECT_TRUE(reader.ok());
-    std::remove(path.c_str());
+    std::remove(path.c_str());  // Another reader's is another file.
     return *std::move(reader);
   }
 
+  const dgc::testing::TempFolder folder_;
   Node node_;
   std::string payload_;
 };
