@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """The parts of deploy/local/demo that need no cluster: reading, ordering, oracles, comparing."""
 
+import fcntl
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -325,6 +327,62 @@ class ProcessTest(unittest.TestCase):
         logs = {self.client("exit 0", name).log for name in names}
 
         self.assertEqual(len(logs), len(names))
+
+
+class BuildTest(unittest.TestCase):
+    """deploy/local/build.bash in a clone without anything else, with a cmake that only waits."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        source = os.path.join(ROOT, "deploy", "local", "build.bash")
+        self.script = os.path.join(self.folder, "deploy", "local", "build.bash")
+        os.makedirs(os.path.dirname(self.script))
+        shutil.copy(source, self.script)
+        os.mkdir(os.path.join(self.folder, "build"))
+        self.lock = open(os.path.join(self.folder, "build", ".lock"), "w", encoding="ascii")
+        self.addCleanup(self.lock.close)
+
+    def start(self, cmake):
+        path = os.path.join(self.folder, "cmake")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\n{cmake}\n")
+        os.chmod(path, 0o755)
+        script = subprocess.Popen(
+            ["bash", "-euc", 'source "$0"; build dev one two; echo built', self.script],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"})
+        self.addCleanup(script.communicate)
+        return script
+
+    def test_a_build_waits_for_another(self):
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        script = self.start('echo "$@" >&2')
+        self.assertEqual(script.stdout.readline(), "waiting for another build\n")
+
+        fcntl.flock(self.lock, fcntl.LOCK_UN)
+
+        said = script.communicate(timeout=30)[0]
+        self.assertRegex(said, "^--preset dev .*\n--build --preset dev --target one two .*\nbuilt$")
+
+    def test_a_build_that_fails_fails_the_script(self):
+        script = self.start("exit 3")
+
+        self.assertEqual(script.communicate(timeout=30)[0], "")
+        self.assertEqual(script.returncode, 3)
+
+    def test_a_signal_ends_all_that_builds(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            script = self.start("echo up >&2; sleep 60; echo down >&2")
+            self.assertEqual(script.stdout.readline(), "up\n")
+
+            script.send_signal(number)
+
+            self.assertEqual(script.communicate(timeout=30)[0], "")  # Nobody has the pipe any more
+            self.assertEqual(script.returncode, -number)
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)    # nor the lock.
+            fcntl.flock(self.lock, fcntl.LOCK_UN)
 
 
 class JsonFileTest(unittest.TestCase):

@@ -237,6 +237,20 @@ class OtherInputTest(DemoTest):
         self.assertEqual(os.listdir(self.scratch), [])
 
 
+    def test_wrong_options_are_refused_before_anything_is_installed_or_built(self):
+        path = os.path.join(self.folder, "bin")
+        os.mkdir(path)
+        for name in ("dpkg-query", "apt-get", "cmake"):
+            os.symlink("/bin/false", os.path.join(path, name))
+        environment = {**self.environment, "PATH": f"{path}:{os.environ['PATH']}"}
+        for option, status, expected in (("--help", 0, "usage:"), ("--hosts=0", 2, "--hosts: 1")):
+            done = subprocess.run([os.path.splitext(DEMO)[0], option], env=environment,
+                                  capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, status)
+            self.assertIn(expected, done.stdout + done.stderr)
+            self.assertNotIn("installing", done.stdout)
+
+
 class WrongClusterTest(DemoTest):
     """The demo must not only agree; it must be able to disagree."""
 
