@@ -388,8 +388,8 @@ class Demo:
                      f"http://{host.metrics}/metrics")
         for holder, client in self.cluster.clients.items():
             self.say(f"client {holder}: pid {client.pid}")
-        self.say("running; Ctrl-C ends it")
         try:
+            self.say("running; Ctrl-C ends it")
             while True:
                 self.cluster.check()
                 time.sleep(0.5)
