@@ -2,6 +2,7 @@
 
 import collections
 import http.client
+import itertools
 import os
 import queue
 import re
@@ -18,6 +19,8 @@ LIMBO_SHARE = 0.5
 
 # Clients and hosts end with the demo, however that ends.
 WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"]
+
+SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 
 # An object as a client reads it: `edges` is how many it has, `targets` the labels of those of them
 # that were read too.
@@ -36,9 +39,12 @@ os.environ["no_grpc_proxy"] = ",".join(filter(None, [
 class Process:
     """One child, in `folder`, with its standard error in a file there."""
 
+    started = itertools.count(1)
+
     def __init__(self, name, command, folder, **streams):
         self.name = name
-        self.log = os.path.join(folder, re.sub(r"[^\w.-]", "_", name)[:80] + ".log")
+        readable = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:80]
+        self.log = os.path.join(folder, f"{next(self.started):03}-{readable}.log")
         with open(self.log, "ab") as log:
             # A process group of its own: Ctrl-C is for the demo, which ends the others in order.
             self.child = subprocess.Popen(WITH_PARENT + command, stderr=log, cwd=folder,
@@ -78,6 +84,17 @@ class Process:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return "".join(file.readlines()[-5:]).strip()
 
+    def end(self):
+        """How it ended, if it did, and its last words."""
+        try:
+            status = self.child.wait(1)  # Its pipes close a moment before it is gone.
+        except subprocess.TimeoutExpired:
+            how = "still runs"
+        else:
+            how = (f"exit status {status}" if status >= 0 else
+                   f"killed by {SIGNAL_NAMES.get(-status, f'signal {-status}')}")
+        return ": ".join(filter(None, [how, self.last_words()]))
+
 
 class Host(Process):
     """An object host on loopback with ports of its own choice."""
@@ -97,7 +114,7 @@ class Host(Process):
         fields = dict(word.split("=", 1) for word in
                       self.child.stdout.readline().decode().split() if "=" in word)
         if "address" not in fields:
-            raise ClusterError(f"{self.name} did not start: {self.last_words()}")
+            raise ClusterError(f"{self.name} did not start: {self.end()}")
         self.address, self.metrics = fields["address"], fields["metrics"]
 
     def close(self):
@@ -156,13 +173,16 @@ class Client(Process):
         self._reader.start()
 
     def _read(self):
-        for raw in self.child.stdout:
-            line = raw.decode().rstrip("\n")
-            if line.startswith("progress "):
-                if self.on_progress:
-                    self.on_progress(*map(int, line.split()[1:]))
-            else:
-                self._answers.put(line)
+        try:
+            for raw in self.child.stdout:
+                line = raw.decode().rstrip("\n")
+                if line.startswith("progress "):
+                    if self.on_progress:
+                        self.on_progress(*map(int, line.split()[1:]))
+                else:
+                    self._answers.put(line)
+        except Exception as error:  # For whoever waits for an answer.
+            self._answers.put(error)
         self._answers.put(None)
 
     def close(self):
@@ -175,7 +195,7 @@ class Client(Process):
             self.child.stdin.write(line.encode() + b"\n")
             self.child.stdin.flush()
         except BrokenPipeError:
-            raise ClusterError(f"{self.name} is gone: {self.last_words()}") from None
+            raise ClusterError(f"{self.name} is gone: {self.end()}") from None
 
     def answered(self):
         """Whether answer() would return at once."""
@@ -186,8 +206,10 @@ class Client(Process):
             line = self._answers.get(timeout=timeout)
         except queue.Empty:
             raise ClusterError(f"{self.name} did not answer in {timeout} s") from None
+        if isinstance(line, Exception):
+            raise line
         if line is None:
-            raise ClusterError(f"{self.name} ended: {self.last_words()}")
+            raise ClusterError(f"{self.name} ended: {self.end()}")
         verdict, _, rest = line.partition(" ")
         if verdict != "ok":
             raise ClusterError(f"{self.name}: {rest}")
@@ -267,7 +289,7 @@ class Cluster:
         for process in [*self.hosts, *self.clients.values()]:
             if not process.running():
                 raise ClusterError(f"{process.name} (pid {process.pid}) has ended by itself: "
-                                   f"{process.last_words()}")
+                                   f"{process.end()}")
 
     def live(self):
         """How many objects the hosts say they host."""

@@ -24,7 +24,7 @@ install_packages() {
   fi
   # Old lists are good enough if they still lead to the packages.
   local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q
-    --no-install-recommends -o Dpkg::Use-Pty=0 "$@")
-  "${install[@]}" </dev/null >/dev/null 2>&1 && return 0
+    --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 "$@")
+  "${install[@]}" --simulate </dev/null >/dev/null 2>&1 && "${install[@]}" </dev/null && return 0
   "${as_root[@]}" apt-get update -q </dev/null && "${install[@]}" </dev/null
 }

@@ -9,6 +9,7 @@ Exit status: 0, all steps agree; 1, a difference, or a process failed; 2, wrong 
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -22,11 +23,10 @@ from cluster import LIMBO_SHARE, Cluster, ClusterError
 from git_repository import Repository, is_branch, read_repository
 from graph import InputError, place, read_graph_file, synthetic, write_stream
 from oracle import GitOracle, IgraphOracle
+from report import complain, counted
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
-# More refs than this share client processes.
-CLIENTS_MAX = 64
 # How many objects are read back in full, all clients together.
 READ_BACK_MAX = 256
 # Holders renew when a third of their term is over, give or take what a busy machine adds.
@@ -43,6 +43,7 @@ def parse_arguments(arguments):
     source.add_argument("--synthetic", metavar="N", type=int, help="a made-up graph of N objects")
     source.add_argument("--graph", metavar="FILE", help="a graph in tab-separated text")
     parser.add_argument("--seed", type=int, default=1, help="of --synthetic")
+    parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--hosts", metavar="N", type=int, default=3, help="object hosts to start")
     parser.add_argument("--term", metavar="SECONDS", type=float, default=3.0, help="lease term")
     parser.add_argument("--json", metavar="FILE", help="write steps and figures there")
@@ -64,8 +65,6 @@ def parse_arguments(arguments):
         options.patience = 20 + 5 * options.term
     if not 0 < options.patience <= 86400:
         parser.error("--patience: more than 0, at most 86400")
-    if options.json is not None and os.path.isdir(options.json):
-        parser.error("--json: that is a folder")
     return options
 
 
@@ -76,18 +75,16 @@ def read_input(options):
                  else synthetic(options.synthetic, options.seed))
         return graph, IgraphOracle(graph, options.hosts), [], lambda root: True
     repository = Repository(ROOT if options.repo is None else options.repo)
-    graph, notes = read_repository(repository, CLIENTS_MAX)
+    graph, notes = read_repository(repository)
     return graph, GitOracle(repository, graph), notes, is_branch
 
 
-def share_clients(roots):
-    """{holder: [number of root]}, joining holders where there are more than CLIENTS_MAX."""
-    holders = list(dict.fromkeys(root.holder for root in roots))
-    client = {holder: holders[number % CLIENTS_MAX] for number, holder in enumerate(holders)}
-    shared = {}
+def by_holder(roots):
+    """{holder: [number of root]}"""
+    numbers = {}
     for number, root in enumerate(roots):
-        shared.setdefault(client[root.holder], []).append(number)
-    return shared
+        numbers.setdefault(root.holder, []).append(number)
+    return numbers
 
 
 class Demo:
@@ -100,11 +97,11 @@ class Demo:
         self.plan = plan
         self.cluster = cluster
         self.say = say
-        self.progress = report.Progress()
+        self.progress = report.Progress(sys.stderr)
         self.sizes = dict(zip(graph.ids, graph.sizes))
         self.stuck, self.spanning = oracle.stuck()
         # Client -> numbers (in plan.roots) of the references it holds.
-        self.held = share_clients(plan.roots)
+        self.held = by_holder(plan.roots)
         self.steps = []
         self.reclaimed = 0
         self.load_seconds = 0.0
@@ -119,7 +116,7 @@ class Demo:
         loader.on_progress = lambda created, linked: self.progress.show(
             f"loading: {created:,} of {len(graph):,} objects, "
             f"{created / max(0.001, time.monotonic() - began):,.0f} objects/s"
-            + (f", {linked:,} edges linked afterwards" if linked else ""))
+            + (f", {counted(linked, 'edge')} linked afterwards" if linked else ""))
         pipe = os.path.join(cluster.folder, "graph")
         os.mkfifo(pipe)
         began = time.monotonic()
@@ -135,8 +132,8 @@ class Demo:
         loader.answer(timeout=3600)
         self.load_seconds = time.monotonic() - began
         self.progress.clear()
-        self.say(f"loaded {len(graph):,} objects in {self.load_seconds:.1f} s; "
-                 f"{len(self.held)} clients take the references")
+        self.say(f"loaded {counted(len(graph), 'object')} in {self.load_seconds:.1f} s; "
+                 f"the references go to {counted(len(self.held), 'client')}")
         for holder in self.held:
             cluster.start_client(holder)
         wires = [loader.ask(f"give {root.node} 60") for root in self.plan.roots]
@@ -183,7 +180,7 @@ class Demo:
                 return
             time.sleep(min(0.5, max(0.02, 3 * (now - began))))
 
-    def step(self, name, began, hold_seconds=0.3, cause=None, notes=()):
+    def step(self, name, began, hold_seconds=0.3, cause=None, notes=(), problems=()):
         """Waits for the oracle's answer, compares object by object and records the outcome."""
         expected = self.expected()
         self.wait_for(len(expected), hold_seconds)
@@ -203,8 +200,8 @@ class Demo:
             "extra_first": difference.extra[:report.NAMED_MAX],
             "wrong_first": difference.wrong[:report.NAMED_MAX],
             "reclaimed": len(events), "cause": cause, "seconds": seconds,
-            "reclaim_seconds": report.spread(times), "problems": [],
-            "ok": not any(difference),
+            "reclaim_seconds": report.spread(times), "problems": list(problems),
+            "ok": not any(difference) and not problems,
         }
         step["_times"] = times
         self.steps.append(step)
@@ -242,7 +239,7 @@ class Demo:
     def run(self):
         cluster, plan, term = self.cluster, self.plan, self.options.term
         baseline = sum(host.rss_bytes() for host in cluster.hosts)
-        self.step("loaded", self.load())
+        self.step("loaded", self.load(), problems=self.oracle.objections(self.expected()))
         self.measure_memory(baseline)
         self.read_back()
 
@@ -289,7 +286,7 @@ class Demo:
                     self.problem(f"{each.label} reads back with {difference}")
             client.ask("settle 60", timeout=90)
         self.steps[-1]["read_back"] = count
-        self.say(f"   {count:,} objects read back, along references: "
+        self.say(f"   {counted(count, 'object')} read back, along references: "
                  + ("type, contents and references agree" if self.steps[-1]["ok"]
                     else "; ".join(self.steps[-1]["problems"][:report.NAMED_MAX])))
 
@@ -365,7 +362,7 @@ class Demo:
             "input": graph.source, "oracle": self.oracle.name, "hosts": hosts,
             "term_seconds": self.options.term, "objects": len(graph), "edges": graph.edges,
             "edges_across": across, "payload_bytes": sum(graph.sizes),
-            "clients": len(share_clients(self.plan.roots)),
+            "clients": len(by_holder(self.plan.roots)),
             "uncollectable": len(self.stuck), "spanning_cycles": self.spanning,
             "uncollectable_first": sorted(self.stuck)[:report.NAMED_MAX],
             "steps": [{key: value for key, value in step.items() if key != "_times"}
@@ -384,15 +381,15 @@ class Demo:
 
     def keep_running(self):
         """Loads again, so that there is something to look at, and waits for Ctrl-C."""
-        self.held = share_clients(self.plan.roots)
+        self.held = by_holder(self.plan.roots)
         self.load()
         for host in self.cluster.hosts:
             self.say(f"{host.name}: pid {host.pid}, gRPC {host.address}, "
                      f"http://{host.metrics}/metrics")
         for holder, client in self.cluster.clients.items():
             self.say(f"client {holder}: pid {client.pid}")
-        self.say("running; Ctrl-C ends it")
         try:
+            self.say("running; Ctrl-C ends it")
             while True:
                 self.cluster.check()
                 time.sleep(0.5)
@@ -414,18 +411,32 @@ def open_pipe(path, reader):
             time.sleep(0.01)
 
 
+def fall_silent(status):
+    """Nobody reads what is said any more: from now on that must not fail.  Ends the run."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    sys.exit(status)
+
+
 def say(text=""):
-    print(text, flush=True)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        fall_silent(128 + signal.SIGPIPE)
 
 
-def run(options, folder):
+def run(options, folder, json_file):
     began = time.monotonic()
     graph, oracle, notes, branch = read_input(options)
     plan = planning.make_plan(graph, branch)
-    say(f"{graph.source}: {len(graph):,} objects, {graph.edges:,} edges "
+    say(f"{graph.source}: {counted(len(graph), 'object')}, {counted(graph.edges, 'edge')} "
         f"({time.monotonic() - began:.1f} s)")
     for note in notes:
         say(f"note: {note}")
+    holders = len(by_holder(graph.roots))
+    if holders > planning.CLIENTS_MAX:
+        say(f"note: {holders} holders share {planning.CLIENTS_MAX} client processes, by turns")
     for root in plan.added:
         say(f"note: too few references for every step to mean something; {root.holder} holds "
             f"{root.name} as well")
@@ -441,7 +452,11 @@ def run(options, folder):
         demo = Demo(options, graph, oracle, plan, cluster, say)
         error = None
         try:
-            demo.run()
+            try:
+                demo.run()
+            except ClusterError:
+                cluster.check()  # That a process has ended says more than what came of it.
+                raise
         except ClusterError as failed:
             error = failed
         finally:
@@ -450,8 +465,8 @@ def run(options, folder):
         result["error"] = str(error) if error else None
         say()
         say(report.render(result))
-        if options.json:
-            report.write_json(result, options.json)
+        if json_file:
+            json_file.write(result)
         say()
         if error:
             raise error
@@ -461,39 +476,38 @@ def run(options, folder):
         return 0 if result["ok"] else 1
 
 
-def hang_up(*_):
-    """The terminal was closed: what is said from now on must not fail."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
-    sys.exit(129)
-
-
 def main():
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed by whoever started this.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     options = parse_arguments(sys.argv[1:])
+    if options.check_options:
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # As under nohup.
-        signal.signal(signal.SIGHUP, hang_up)
+        signal.signal(signal.SIGHUP, lambda *_: fall_silent(129))
     folder = tempfile.mkdtemp(prefix="leasehold-demo-")
     status = 1
     try:
-        if options.json and not os.path.isdir(os.path.dirname(os.path.abspath(options.json))):
-            raise InputError(f"--json: no such folder: {options.json}")  # Not after all the work.
-        status = run(options, folder)
+        with (contextlib.nullcontext() if options.json is None
+              else report.JsonFile(options.json)) as json_file:
+            status = run(options, folder, json_file)
     except InputError as error:
-        print(f"demo: {error}", file=sys.stderr)
+        complain(f"demo: {error}")
         status = 2
     except (ClusterError, OSError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        complain(f"demo: {error}")
     except KeyboardInterrupt:
-        say("\nstopped")
+        complain("\nstopped")
         status = 130
     except SystemExit as error:
         status = error.code
-    if status in (0, 2, 129, 130, 143):
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        print(f"demo: logs are in {folder}", file=sys.stderr)
+    finally:
+        if status in (0, 2, 129, 130, 141, 143):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            complain(f"demo: logs are in {folder}")
     return status
 
 

@@ -4,13 +4,18 @@ import os
 import subprocess
 import threading
 
-from graph import Graph, InputError, Root, adjacency, creation_order, renumber
+from graph import (PAYLOAD_BYTES_MAX, Graph, InputError, Root, adjacency, creation_order,
+                   renumber)
+from report import counted
 
 CHUNK = 1 << 20
 
 
 class Repository:
-    """Runs git in one repository; replace refs are not followed, as they hide real objects."""
+    """Runs git in one repository.
+
+    Replace refs and grafts are not followed, as they hide real objects, and nothing is fetched.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -18,8 +23,12 @@ class Repository:
             raise InputError(f"'{path}' is not a folder")
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("GIT_")}
-        self.environment.update(GIT_NO_REPLACE_OBJECTS="1", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+        self.environment.update(GIT_NO_REPLACE_OBJECTS="1", GIT_GRAFT_FILE="",
+                                GIT_NO_LAZY_FETCH="1", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
         self.text("rev-parse", "--git-dir")
+        if self.answer("config", "--get-regexp",
+                       r"^(remote\..*\.promisor|extensions\.partialclone)$"):
+            raise InputError(f"'{path}' is a partial clone: git would fetch the objects it lacks")
         self.id_bytes = 32 if self.text("rev-parse", "--show-object-format") == "sha256" else 20
         shallow = os.path.join(path, self.text("rev-parse", "--git-path", "shallow"))
         self.boundary = set()
@@ -28,7 +37,8 @@ class Repository:
                 self.boundary = set(file.read().split())
 
     def command(self, *arguments):
-        return ["git", "-C", self.path, *arguments]
+        # Somebody else's repository will do: the user has named it, or runs this from it.
+        return ["git", "-c", "safe.directory=*", "-C", self.path, *arguments]
 
     def text(self, *arguments, given=None):
         done = subprocess.run(self.command(*arguments), env=self.environment, input=given,
@@ -38,22 +48,28 @@ class Repository:
             raise InputError(f"git {arguments[0]}: {done.stderr.strip() or 'failed'}")
         return done.stdout.rstrip("\n")
 
+    def answer(self, *arguments):
+        """The same, or None where git says no."""
+        try:
+            return self.text(*arguments)
+        except InputError:
+            return None
+
     def refs(self):
-        """[(full name, object id)] of every ref but symbolic ones, and of a detached HEAD."""
+        """[(full name, object id)] of every ref but symbolic ones, and of detached HEADs."""
         listed = self.text("for-each-ref", "--format=%(objectname)%09%(symref)%09%(refname)")
         refs = []
         for line in filter(None, listed.split("\n")):  # Names may have other ends of lines.
             object_id, symbolic, name = line.split("\t")
             if not symbolic:
                 refs.append((name, object_id))
-        try:
-            head = self.text("rev-parse", "--verify", "--quiet", "HEAD")
-        except InputError:
-            return refs
-        try:
-            self.text("symbolic-ref", "--quiet", "HEAD")
-        except InputError:
+        head = self.answer("rev-parse", "--verify", "--quiet", "HEAD")
+        if head and not self.answer("symbolic-ref", "--quiet", "HEAD"):
             refs.append(("HEAD", head))
+        for other in self.text("worktree", "list", "--porcelain", "-z").split("\0\0"):
+            fields = dict(line.partition(" ")[::2] for line in other.split("\0"))
+            if "detached" in fields and fields["HEAD"] != head:
+                refs.append((f"HEAD of {fields['worktree']}", fields["HEAD"]))
         return refs
 
     def reachable(self, object_ids):
@@ -62,6 +78,10 @@ class Repository:
             return set()
         return set(self.text("rev-list", "--objects", "--no-object-names", "--stdin",
                              given="".join(each + "\n" for each in object_ids)).split())
+
+    def everything(self):
+        """What git lists by itself: from all refs, and the HEADs of all worktrees."""
+        return set(self.text("rev-list", "--objects", "--no-object-names", "--all").split())
 
     def cat_file(self, mode, object_ids):
         """Starts git cat-file, which is told `object_ids` by a thread of its own."""
@@ -142,8 +162,8 @@ def references(repository, object_id, kind, content):
     return header_references(content, verbs)
 
 
-def read_repository(repository, clients_max):
-    """(Graph, warnings).  Each ref has a client to itself, as long as there are not too many."""
+def read_repository(repository):
+    """(Graph, warnings).  Each ref has a holder to itself."""
     refs = repository.refs()
     if not refs:
         raise InputError(f"{repository.path}: the repository has no commit yet")
@@ -153,6 +173,9 @@ def read_repository(repository, clients_max):
     for kind, size in repository.headers(found):
         types.append(kind)
         sizes.append(size)
+        if size > PAYLOAD_BYTES_MAX:
+            raise InputError(f"{kind} {found[len(sizes) - 1]} has {size:,} bytes; an object host "
+                             f"takes up to {PAYLOAD_BYTES_MAX:,}")
     if len(types) != len(found):
         raise InputError("git cat-file answered for fewer objects than asked")
     children = [()] * len(found)
@@ -167,17 +190,13 @@ def read_repository(repository, clients_max):
             raise InputError(f"{types[position]} {object_id} refers to {error.args[0]}, "
                              "which git does not list") from None
     offsets, targets = adjacency(children)
-    clients = min(len(refs), clients_max)
-    roots = [Root(name if len(refs) == clients else f"client-{number % clients}", name,
-                  index[object_id]) for number, (name, object_id) in enumerate(refs)]
+    roots = [Root(name, name, index[object_id]) for name, object_id in refs]
     notes = []
-    if len(refs) > clients:
-        notes.append(f"{len(refs)} refs are held by {clients} client processes, by turns")
     if repository.boundary:
-        notes.append(f"a shallow clone: the parents of {len(repository.boundary)} commits are "
-                     "absent")
+        notes.append("a shallow clone: the parents of "
+                     f"{counted(len(repository.boundary), 'commit')} are absent")
     graph = renumber(creation_order(offsets, targets), found, types, sizes, offsets, targets,
-                     roots, f"git repository, {len(refs)} refs")
+                     roots, f"git repository, {counted(len(refs), 'ref')}")
     assert isinstance(graph, Graph)
     return graph, notes
 

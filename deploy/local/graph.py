@@ -13,6 +13,8 @@ import zlib
 
 # What the object host accepts as a label and as a type, in bytes.
 LABEL_BYTES_MAX = 255
+# And as the payload of one object.
+PAYLOAD_BYTES_MAX = 1 << 30
 
 # One reference held by one client.
 Root = collections.namedtuple("Root", "holder name node")
@@ -129,7 +131,7 @@ def parse_graph_line(number, line, nodes, edges, roots):
     if not (size.isascii() and size.isdigit()):
         raise InputError(f"line {number}: BYTES is not a number: {size!r}")
     digits = size.lstrip("0") or "0"
-    if len(digits) > 10 or int(digits) > 1 << 30:
+    if len(digits) > 10 or int(digits) > PAYLOAD_BYTES_MAX:
         raise InputError(f"line {number}: BYTES is more than 1 GiB")
     nodes[name] = (int(digits), number)
 

@@ -2,6 +2,7 @@
 
 from git_repository import Repository
 from graph import Graph, place
+from report import NAMED_MAX, counted
 
 
 class GitOracle:
@@ -12,9 +13,19 @@ class GitOracle:
     def __init__(self, repository: Repository, graph: Graph):
         self.repository = repository
         self.graph = graph
+        self.everything = repository.everything()
 
     def reachable(self, nodes):
         return self.repository.reachable(sorted({self.graph.ids[node] for node in nodes}))
+
+    def objections(self, whole):
+        """[what is wrong] with these ids as what all references reach."""
+        if whole == self.everything:
+            return []
+        differing = sorted(whole ^ self.everything)
+        return [f"git rev-list --objects --all differs from what the clients hold in "
+                f"{counted(len(differing), 'object')}: {', '.join(differing[:NAMED_MAX])}; "
+                "did the repository change meanwhile?"]
 
     def contents(self, ids):
         """Yields the content of each."""
@@ -51,6 +62,9 @@ class IgraphOracle:
 
     def reachable(self, nodes):
         return self._reached(nodes) if nodes else set()
+
+    def objections(self, whole):
+        return []
 
     def contents(self, ids):
         """The client made them up: nobody else knows them."""

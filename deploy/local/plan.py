@@ -9,11 +9,23 @@ import collections
 
 from graph import Root
 
+# More holders than this share client processes.
+CLIENTS_MAX = 64
+
 NOBODY = -1
 MANY = -2
 
 # Several clients may hold one node, and a client several nodes.
 Plan = collections.namedtuple("Plan", "roots added dropped killed handed weak")
+
+
+def share_clients(roots):
+    """The same roots, held by at most CLIENTS_MAX clients."""
+    holders = list(dict.fromkeys(root.holder for root in roots))
+    if len(holders) <= CLIENTS_MAX:
+        return list(roots)
+    client = {holder: f"client-{number % CLIENTS_MAX}" for number, holder in enumerate(holders)}
+    return list(dict.fromkeys(root._replace(holder=client[root.holder]) for root in roots))
 
 
 def exclusive(graph, keyed):
@@ -93,7 +105,7 @@ def try_plan(graph, roots, is_branch):
 
 def make_plan(graph, is_branch=lambda root: True):
     """A Plan; holders are added where the input has too few for every step to mean something."""
-    roots = list(graph.roots)
+    roots = share_clients(graph.roots)
     added = []
     found = try_plan(graph, roots, is_branch)
     if found is None:

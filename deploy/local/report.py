@@ -2,8 +2,11 @@
 
 import collections
 import json
+import os
 import sys
 import time
+
+from graph import InputError
 
 # How many objects of a difference are named.
 NAMED_MAX = 10
@@ -65,7 +68,7 @@ class Progress:
 
     INTERVAL = 5.0
 
-    def __init__(self, out=sys.stderr):
+    def __init__(self, out):
         self.out = out
         self.terminal = out.isatty()
         self.width = 0
@@ -74,19 +77,29 @@ class Progress:
     def show(self, text):
         now = time.monotonic()
         if self.terminal:
-            self.out.write("\r" + text.ljust(self.width))
-            self.out.flush()
+            complain("\r" + text.ljust(self.width), self.out, end="")
             self.width = len(text)
         elif now - self.last >= self.INTERVAL:
             self.last = now
-            print(text, file=self.out, flush=True)
+            complain(text, self.out)
 
     def clear(self):
         if self.terminal and self.width:
-            self.out.write("\r" + " " * self.width + "\r")
-            self.out.flush()
+            complain("\r" + " " * self.width + "\r", self.out, end="")
         self.width = 0
         self.last = time.monotonic()
+
+
+def complain(text, out=None, end="\n"):
+    """Says it on standard error, or `out`; that nobody reads that any more does not matter."""
+    try:
+        print(text, file=out or sys.stderr, end=end, flush=True)
+    except OSError:
+        pass
+
+
+def counted(count, noun):
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def number(value, digits=0):
@@ -119,27 +132,28 @@ def render(result):
                      number(step["live"]), number(step["missing"]), number(step["extra"]),
                      number(step["reclaimed"]), f"{step['seconds']:.1f} s",
                      "ok" if step["ok"] else "DIFFERS"))
-    lines = [f"{result['input']}: {number(result['objects'])} objects, "
-             f"{number(result['edges'])} edges ({number(result['edges_across'])} across hosts), "
-             f"{number(result['payload_bytes'] / 1e6, 1)} MB of payload on {result['hosts']} "
-             f"hosts; term {result['term_seconds']:g} s; oracle: {result['oracle']}", ""]
+    lines = [f"{result['input']}: {counted(result['objects'], 'object')}, "
+             f"{counted(result['edges'], 'edge')} ({number(result['edges_across'])} across hosts), "
+             f"{number(result['payload_bytes'] / 1e6, 1)} MB of payload on "
+             f"{counted(result['hosts'], 'host')}; term {result['term_seconds']:g} s; "
+             f"oracle: {result['oracle']}", ""]
     lines += table(rows, right={1, 2, 3, 4, 5, 6})
     if result["uncollectable"]:
-        lines += ["", f"  expected includes {number(result['uncollectable'])} objects that hang on "
-                  f"{result['spanning_cycles']} cycles across hosts, which the lease strategy",
-                  "  cannot collect: " + ", ".join(result["uncollectable_first"])]
+        lines += ["", f"  expected includes {counted(result['uncollectable'], 'object')} on "
+                  f"{counted(result['spanning_cycles'], 'cycle')} across hosts, or below, that the",
+                  "  lease strategy cannot collect: " + ", ".join(result["uncollectable_first"])]
     lines.append("")
     reclaim = figures["reclaim_seconds"]
     for cause in ("drop", "crash", "exit"):
         each = reclaim[cause]
         lines.append(f"  time to reclaim after {cause + ':':<7}p50 {millis(each['p50'])}, "
                      f"p99 {millis(each['p99'])}, max {millis(each['max'])} "
-                     f"({number(each['count'])} objects)")
+                     f"({counted(each['count'], 'object')})")
     lines += [
         f"  loading:                 {number(figures['load_seconds'], 1)} s, "
         f"{number(figures['objects_per_second'])} objects/s",
         f"  collector's messages:    {number(figures['messages'])} for "
-        f"{number(figures['references'])} references: "
+        f"{counted(int(figures['references']), 'reference')}: "
         f"{number(figures['messages_per_reference'], 4)} messages and "
         f"{number(figures['bytes_per_reference'], 1)} bytes per reference",
         f"  memory:                  {number(figures['memory_bytes_per_object'])} bytes per object "
@@ -149,7 +163,34 @@ def render(result):
     return "\n".join(lines)
 
 
-def write_json(result, path):
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(result, file, indent=2)
-        file.write("\n")
+class JsonFile:
+    """Where --json goes: opened before all the work, which would else be done in vain.
+
+    Has its old content until there is a new one; if it was not there and there is none, it goes.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.fresh = not os.path.exists(path)
+        try:
+            self.file = open(path, "a", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--json '{path}': {error.strerror}") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        if self.fresh:
+            os.unlink(self.path)
+
+    def write(self, result):
+        try:
+            if os.path.isfile(self.path):
+                self.file.truncate(0)
+            with self.file:
+                self.file.write(json.dumps(result, indent=2) + "\n")
+        except OSError as error:
+            raise OSError(error.errno, f"--json: {error.strerror}", self.path) from None
+        self.fresh = False

@@ -13,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "dgc/rpc/status.h"
 #include "services/graph_client/walker.h"
@@ -225,7 +226,8 @@ Client::Answer Client::Counters(const Arguments& /*arguments*/) {
       std::string name = family.name;
       for (const auto& label : metric.label)
         absl::StrAppend(&name, ",", label.name, ":", label.value);
-      absl::StrAppend(&answer, answer.empty() ? "" : " ", name, "=", ValueOf(family.type, metric));
+      absl::StrAppendFormat(&answer, "%s%s=%.17g", answer.empty() ? "" : " ", name,
+                            ValueOf(family.type, metric));
     }
   }
   return answer;

@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 """The parts of deploy/local/demo that need no cluster: reading, ordering, oracles, comparing."""
 
+import fcntl
 import io
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
@@ -15,7 +20,7 @@ import demo  # noqa: E402  (the path comes first)
 import graph as graphs  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
-from cluster import ClusterError, Read  # noqa: E402
+from cluster import Client, ClusterError, Read  # noqa: E402
 from git_repository import Repository, read_repository, tree_references  # noqa: E402
 from oracle import GitOracle, IgraphOracle  # noqa: E402
 from repositories import git, make_repository  # noqa: E402
@@ -174,6 +179,10 @@ class CompareTest(unittest.TestCase):
             self.assertEqual(report.compare_read(graph, node, wrong, content), said)
         self.assertIn("never", report.compare_read(graph, None, right, content))
 
+    def test_one_of_a_thing_is_named_as_one(self):
+        self.assertEqual([report.counted(count, "cycle") for count in (0, 1, 2000)],
+                         ["0 cycles", "1 cycle", "2,000 cycles"])
+
     def test_percentiles_are_by_nearest_rank(self):
         self.assertEqual(report.spread(range(1, 101)),
                          {"count": 100, "p50": 50, "p99": 99, "max": 100})
@@ -221,6 +230,21 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(len({root.node for root in chosen.dropped}), 1)
         self.check(graph, chosen)
 
+    def test_many_holders_share_clients_and_the_plan_is_of_clients(self):
+        lines = [f"node\tn{number}\t1" for number in range(200)]
+        lines += [f"edge\tn{number + 1}\tn{number}" for number in range(150)]
+        everywhere = [f"root\th{number}\tn150" for number in range(100)]
+        apart = [f"root\th{number}\tn{number}" for number in range(100)]
+        for roots, added in ((apart, False), (everywhere, True), (apart + everywhere, False)):
+            chosen = plan.make_plan(read_text("\n".join(lines + roots)))
+
+            held = demo.by_holder(chosen.roots)
+            ours = {root.holder for root in chosen.added}
+            self.assertEqual(len(held.keys() - ours), plan.CLIENTS_MAX)
+            self.assertEqual(bool(ours), added)
+            self.assertLessEqual({chosen.killed, chosen.handed}, held.keys())
+            self.assertEqual(len(chosen.roots), len(set(chosen.roots)))
+
     def test_the_smallest_graph_has_a_plan(self):
         chosen = plan.make_plan(read_text("node\ta\t1\nroot\th\ta\n"))
 
@@ -258,6 +282,142 @@ class PipeTest(unittest.TestCase):
                     demo.open_pipe(pipe, Reader(error))
 
 
+class ProcessTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def client(self, script, name="client"):
+        binary = os.path.join(self.folder, "binary")
+        with open(binary, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nread line\n{script}\n")
+        os.chmod(binary, 0o755)
+        client = Client(name, binary, self.folder)
+        self.addCleanup(client.reap, 10)
+        self.addCleanup(client.child.stdin.close)
+        return client
+
+    def test_who_waits_for_an_answer_is_told_what_the_reader_died_of(self):
+        client = self.client("echo progress 1 2; read line")
+        client.on_progress = mock.Mock(side_effect=BrokenPipeError)
+
+        with self.assertRaises(BrokenPipeError):
+            client.ask("load", timeout=10)
+
+    def test_progress_that_nobody_reads_does_not_matter(self):
+        out = mock.Mock(**{"write.side_effect": BrokenPipeError, "isatty.return_value": True})
+        for terminal in (True, False):
+            progress = report.Progress(out)
+            progress.terminal, progress.INTERVAL = terminal, 0
+
+            progress.show("some of it")
+            progress.clear()
+        self.assertEqual(out.write.call_count, 3)
+
+    def test_the_signal_that_killed_a_process_is_named(self):
+        client = self.client("echo last words >&2; kill -SEGV $$")
+
+        with self.assertRaisesRegex(ClusterError, "killed by SIGSEGV: last words"):
+            client.ask("check", timeout=10)
+
+    def test_a_log_has_a_name_of_its_own_that_the_file_system_takes(self):
+        names = ["\U00020000" * 80, "\U00020001" * 80, "a" * 200, "a" * 201]
+
+        logs = {self.client("exit 0", name).log for name in names}
+
+        self.assertEqual(len(logs), len(names))
+
+
+class BuildTest(unittest.TestCase):
+    """deploy/local/build.bash in a clone without anything else, with a cmake that only waits."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        source = os.path.join(ROOT, "deploy", "local", "build.bash")
+        self.script = os.path.join(self.folder, "deploy", "local", "build.bash")
+        os.makedirs(os.path.dirname(self.script))
+        shutil.copy(source, self.script)
+        os.mkdir(os.path.join(self.folder, "build"))
+        self.lock = open(os.path.join(self.folder, "build", ".lock"), "w", encoding="ascii")
+        self.addCleanup(self.lock.close)
+
+    def start(self, cmake):
+        path = os.path.join(self.folder, "cmake")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\n{cmake}\n")
+        os.chmod(path, 0o755)
+        script = subprocess.Popen(
+            ["bash", "-euc", 'source "$0"; build dev one two; echo built', self.script],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"})
+        self.addCleanup(script.communicate)
+        return script
+
+    def test_a_build_waits_for_another(self):
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        script = self.start('echo "$@" >&2')
+        self.assertEqual(script.stdout.readline(), "waiting for another build\n")
+
+        fcntl.flock(self.lock, fcntl.LOCK_UN)
+
+        said = script.communicate(timeout=30)[0]
+        self.assertRegex(said, "^--preset dev .*\n--build --preset dev --target one two .*\nbuilt$")
+
+    def test_a_build_that_fails_fails_the_script(self):
+        script = self.start("exit 3")
+
+        self.assertEqual(script.communicate(timeout=30)[0], "")
+        self.assertEqual(script.returncode, 3)
+
+    def test_a_signal_ends_all_that_builds(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            script = self.start("echo up >&2; sleep 60; echo down >&2")
+            self.assertEqual(script.stdout.readline(), "up\n")
+
+            script.send_signal(number)
+
+            self.assertEqual(script.communicate(timeout=30)[0], "")  # Nobody has the pipe any more
+            self.assertEqual(script.returncode, -number)
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)    # nor the lock.
+            fcntl.flock(self.lock, fcntl.LOCK_UN)
+
+
+class JsonFileTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "result.json")
+
+    def test_a_file_that_cannot_be_written_is_an_input_error(self):
+        for path in ("", os.path.dirname(self.path), os.path.join(self.path, "deeper")):
+            with self.assertRaisesRegex(graphs.InputError, "--json"):
+                report.JsonFile(path)
+
+    def test_without_a_result_all_is_as_it_was(self):
+        with report.JsonFile(self.path):
+            pass
+        self.assertFalse(os.path.exists(self.path))
+
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write("an old result, longer than the new one")
+        with report.JsonFile(self.path):
+            pass
+        self.assertGreater(os.path.getsize(self.path), 0)
+
+        with report.JsonFile(self.path) as file:
+            file.write({"ok": True})
+        with open(self.path, encoding="utf-8") as file:
+            self.assertEqual(json.load(file), {"ok": True})
+
+    def test_a_full_disk_is_named(self):
+        with report.JsonFile("/dev/full") as file:
+            with self.assertRaisesRegex(OSError, "No space left on device: '/dev/full'"):
+                file.write({})
+
+
 class SeedTest(unittest.TestCase):
     def test_a_seed_is_what_the_stream_can_say(self):
         for seed in (0, 2**64 - 1):
@@ -265,21 +425,29 @@ class SeedTest(unittest.TestCase):
 
 
 class RepositoryTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.origin = make_repository(os.path.join(folder.name, "origin"))
+
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.path = make_repository(os.path.join(self.folder.name, "origin"))
+        self.path = shutil.copytree(self.origin, os.path.join(self.folder.name, "origin"))
 
     def read(self, path):
         repository = Repository(path)
-        graph, notes = read_repository(repository, clients_max=64)
+        graph, notes = read_repository(repository)
         # Everything that git lists can be reached along the edges that were read, and nothing else.
         ours = IgraphOracle(graph, hosts=1)
         git_s = GitOracle(repository, graph)
         for roots in [graph.roots] + [[root] for root in graph.roots]:
             nodes = [root.node for root in roots]
             self.assertEqual(ours.reachable(nodes), git_s.reachable(nodes))
-        self.assertEqual(len(git_s.reachable([root.node for root in graph.roots])), len(graph))
+        whole = git_s.reachable([root.node for root in graph.roots])
+        self.assertEqual(len(whole), len(graph))
+        self.assertEqual(git_s.objections(whole), [])
         return graph, notes
 
     def test_edges_agree_with_git_for_merges_tags_and_submodules(self):
@@ -317,18 +485,61 @@ class RepositoryTest(unittest.TestCase):
         self.assertIn("refs/heads/a\u2028b", names)
         self.assertIn("refs/heads/zz\u2029", names)
 
-    def test_many_refs_share_clients(self):
-        for number in range(30):
-            git(self.path, "tag", f"many-{number}")
+    def test_a_detached_head_of_another_worktree_is_held(self):
+        other = os.path.join(self.folder.name, "other")
+        git(self.path, "worktree", "add", "-q", "--detach", other)
+        git(other, "commit", "-q", "--allow-empty", "-m", "on no branch")
 
-        graph, notes = read_repository(Repository(self.path), clients_max=8)
+        for path, name in ((self.path, f"HEAD of {other}"), (other, "HEAD")):
+            graph, _ = self.read(path)
+            self.assertEqual([root.name for root in graph.roots if "HEAD" in root.name], [name])
 
-        self.assertEqual(len({root.holder for root in graph.roots}), 8)
-        self.assertIn("by turns", notes[0])
+    def test_git_objects_to_a_ref_that_was_overlooked(self):
+        refs = Repository.refs
+        with mock.patch.object(Repository, "refs", lambda self: [
+                ref for ref in refs(self) if ref[0] != "refs/heads/topic"]):
+            repository = Repository(self.path)
+            graph, _ = read_repository(repository)
+
+        missing = git(self.path, "rev-list", "--objects", "topic", "--not", "main", "--")
+        said, = GitOracle(repository, graph).objections(set(graph.ids))
+
+        self.assertIn(f"in {len(missing.splitlines())} objects", said)
+
+    def test_a_graft_hides_no_object(self):
+        before, _ = self.read(self.path)
+        grafts = os.path.join(self.path, ".git", "info", "grafts")
+        os.makedirs(os.path.dirname(grafts), exist_ok=True)
+        with open(grafts, "w", encoding="ascii") as file:
+            file.write(git(self.path, "rev-parse", "main") + "\n")
+
+        graph, _ = self.read(self.path)
+
+        self.assertEqual(set(graph.ids), set(before.ids))
+
+    def test_somebody_elses_repository_can_be_read(self):
+        repository = Repository(self.path)
+        repository.environment["GIT_TEST_ASSUME_DIFFERENT_OWNER"] = "1"
+
+        self.assertTrue(repository.refs())
+
+    def test_a_partial_clone_is_an_input_error(self):
+        git(self.path, "config", "uploadpack.allowFilter", "true")
+        partial = os.path.join(self.folder.name, "partial")
+        git(self.folder.name, "clone", "-q", "--filter=blob:none", "--no-checkout",
+            f"file://{self.path}", partial)
+
+        with self.assertRaisesRegex(graphs.InputError, "partial clone"):
+            Repository(partial)
+
+    def test_an_object_beyond_what_a_host_takes_is_an_input_error(self):
+        with mock.patch("git_repository.PAYLOAD_BYTES_MAX", 1_000_000):
+            with self.assertRaisesRegex(graphs.InputError, "blob .* has 3,200,000 bytes"):
+                read_repository(Repository(self.path))
 
     def test_contents_are_the_objects_own(self):
         repository = Repository(self.path)
-        graph, _ = read_repository(repository, clients_max=64)
+        graph, _ = read_repository(repository)
 
         for size, chunks in zip(graph.sizes, repository.contents(graph.ids)):
             self.assertEqual(sum(map(len, chunks)), size)
@@ -340,7 +551,7 @@ class RepositoryTest(unittest.TestCase):
         empty = os.path.join(self.folder.name, "empty")
         subprocess.run(["git", "init", "-q", empty], check=True)
         with self.assertRaises(graphs.InputError):
-            read_repository(Repository(empty), 64)
+            read_repository(Repository(empty))
 
     def test_a_submodule_is_not_an_object(self):
         entry = b"160000 sub\0" + b"\1" * 20 + b"100644 file\0" + b"\2" * 20

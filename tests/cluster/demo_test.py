@@ -29,6 +29,8 @@ for line in sys.stdin:
         {twist}
     real.stdin.write(line)
     real.stdin.flush()
+    if line == "exit\\n":
+        break
 real.stdin.close()
 sys.exit(real.wait())
 """
@@ -49,6 +51,9 @@ class DemoTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
         self.json = os.path.join(self.folder, "result.json")
+        self.scratch = os.path.join(self.folder, "scratch")
+        os.mkdir(self.scratch)
+        self.environment = {**os.environ, "TMPDIR": self.scratch}
 
     def command(self, *options, build=BUILD):
         return [DEMO, "--build", build, "--term", "1.5", "--json", self.json, *options]
@@ -56,7 +61,7 @@ class DemoTest(unittest.TestCase):
     def run_demo(self, *options, build=BUILD, **environment):
         """(exit status, what it said, the result or None)."""
         done = subprocess.run(self.command(*options, build=build), capture_output=True, text=True,
-                              timeout=300, check=False, env={**os.environ, **environment})
+                              timeout=300, check=False, env={**self.environment, **environment})
         said = done.stdout + done.stderr
         for pid in re.findall(r"pid (\d+)", said):
             self.assertFalse(alive(pid), f"process {pid} was left behind:\n{said}")
@@ -74,6 +79,7 @@ class DemoTest(unittest.TestCase):
         for step in result["steps"]:
             self.assertEqual((step["live"], step["missing"], step["extra"]),
                              (step["expected"], 0, 0), said)
+        self.assertEqual(os.listdir(self.scratch), [])
         self.assertGreater(result["steps"][0]["read_back"], 0)
         self.assertIn("all steps agree", said)
         return said, result
@@ -123,7 +129,15 @@ class RepositoryTest(DemoTest):
         said, result = self.expect_agreement("--repo", path)
 
         self.assertEqual(result["clients"], 64)
-        self.assertIn("77 refs are held by 64 client processes", said)
+        self.assertIn("77 holders share 64 client processes", said)
+
+    def test_names_that_the_terminal_cannot_show(self):
+        path = make_repository(os.path.join(self.folder, "repository"))
+        git(path, "branch", "\U00020000" * 60, "side~1")
+
+        said, _ = self.expect_agreement("--repo", path, PYTHONIOENCODING="ascii")
+
+        self.assertIn("loaded", said)
 
 
 class OtherInputTest(DemoTest):
@@ -153,8 +167,19 @@ class OtherInputTest(DemoTest):
 
         self.assertEqual(os.listdir(folder), [])
 
+    def test_many_holders_of_one_object(self):
+        lines = [f"node\tn{number}\t1" for number in range(9)]
+        lines += [f"edge\tn{number + 1}\tn{number}" for number in range(8)]
+        lines += [f"root\th{number}\tn8" for number in range(100)]
+
+        said, result = self.expect_agreement("--graph", self.write(lines))
+
+        self.assertGreater(result["clients"], 64)
+        self.assertIn("100 holders share 64 client processes", said)
+
     def test_the_smallest_graph(self):
         said, _ = self.expect_agreement("--synthetic", "1", "--hosts", "1")
+        self.assertIn("1 object,", said)
         self.assertIn("a very small graph", said)
 
     def test_cycles_within_a_host_go_and_those_across_hosts_stay_as_predicted(self):
@@ -204,6 +229,26 @@ class OtherInputTest(DemoTest):
                         ["--synthetic", "5", "--seed", str(2**64)]):
             self.assertEqual(self.run_demo(*options)[0], 2, options)
         self.assertEqual(self.run_demo("--synthetic", "5", build=self.folder)[0], 2)
+        for path in ("", self.folder, "/nonexistent/file"):
+            status, said, _ = self.run_demo("--json", path)
+            self.assertEqual(status, 2)
+            self.assertIn("--json", said)
+            self.assertNotIn("pid", said)
+        self.assertEqual(os.listdir(self.scratch), [])
+
+
+    def test_wrong_options_are_refused_before_anything_is_installed_or_built(self):
+        path = os.path.join(self.folder, "bin")
+        os.mkdir(path)
+        for name in ("dpkg-query", "apt-get", "cmake"):
+            os.symlink("/bin/false", os.path.join(path, name))
+        environment = {**self.environment, "PATH": f"{path}:{os.environ['PATH']}"}
+        for option, status, expected in (("--help", 0, "usage:"), ("--hosts=0", 2, "--hosts: 1")):
+            done = subprocess.run([os.path.splitext(DEMO)[0], option], env=environment,
+                                  capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, status)
+            self.assertIn(expected, done.stdout + done.stderr)
+            self.assertNotIn("installing", done.stdout)
 
 
 class WrongClusterTest(DemoTest):
@@ -251,7 +296,7 @@ class WrongClusterTest(DemoTest):
 
     def test_a_host_that_dies_is_an_error(self):
         demo = subprocess.Popen(self.command("--synthetic", "500"), stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True)
+                                stderr=subprocess.STDOUT, text=True, env=self.environment)
         said = ""
         while "1. loaded" not in said:
             said += demo.stdout.readline()
@@ -260,17 +305,15 @@ class WrongClusterTest(DemoTest):
         said += demo.communicate(timeout=120)[0]
 
         self.assertEqual(demo.returncode, 1, said)
-        self.assertIn("host-1", said.split("1. loaded")[1])
+        self.assertRegex(said.split("1. loaded")[1], "host-1 .*killed by SIGKILL")
         with open(self.json, encoding="utf-8") as file:
             self.assertFalse(json.load(file)["ok"])
 
     def interrupt(self, number, status):
         """Ends a demo that keeps running by a signal; nothing of it is left."""
-        scratch = os.path.join(self.folder, "scratch")
-        os.makedirs(scratch, exist_ok=True)
         demo = subprocess.Popen(self.command("--synthetic", "500", "--keep-running"),
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                env={**os.environ, "TMPDIR": scratch})
+                                env=self.environment)
         said = ""
         while "Ctrl-C" not in said:
             line = demo.stdout.readline()
@@ -288,7 +331,33 @@ class WrongClusterTest(DemoTest):
         while any(alive(pid) for pid in pids) and time.monotonic() < end:
             time.sleep(0.05)
         self.assertEqual([pid for pid in pids if alive(pid)], [])
-        self.assertEqual(os.listdir(scratch), [])
+        self.assertEqual(os.listdir(self.scratch), [])
+
+    def test_a_demo_that_nobody_reads_ends_at_once(self):
+        demo = subprocess.Popen(self.command("--synthetic", "500"), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, env=self.environment)
+        said = ""
+        while "leases of" not in said:
+            said += demo.stdout.readline()
+        demo.stdout.close()
+
+        self.assertEqual(demo.wait(60), 141)
+
+        self.assertEqual([pid for pid in re.findall(r"pid (\d+)", said) if alive(pid)], [])
+        self.assertEqual(os.listdir(self.scratch), [])
+        self.assertFalse(os.path.exists(self.json))
+
+    def test_what_nobody_foresaw_names_the_logs(self):
+        module = os.path.join(self.folder, "sitecustomize.py")
+        with open(module, "w", encoding="utf-8") as file:
+            file.write("import cluster\ncluster.Cluster.start_hosts = None\n")
+
+        status, said, _ = self.run_demo("--synthetic", "5", PYTHONPATH=os.pathsep.join(
+            [self.folder, os.path.dirname(DEMO)]))
+
+        self.assertEqual(status, 1)
+        self.assertIn("TypeError", said)
+        self.assertIn(f"logs are in {self.scratch}", said)
 
     def test_an_interrupted_demo_stops_what_it_started(self):
         self.interrupt(signal.SIGINT, 0)

@@ -223,6 +223,20 @@ class GraphClientTest(ClusterTest):
         self.assertEqual(self.cluster.live(), 0)
         self.assertEqual([event[1:] for event in host.new_events()], [("clean", "a")])
 
+    def test_counters_are_exact(self):
+        host = self.start_host()
+        client = self.cluster.start_client("client")
+        count = 50_000
+        path = self.write("".join(f"seeded\t1\t0\tt\tn{number}\t0\n" for number in range(count)))
+        client.ask(f"load {path} {host.address}")
+        client.ask("settle 60", timeout=90)
+
+        words = dict(word.rsplit("=", 1) for word in client.ask("counters").split())
+
+        self.assertEqual(words["dgc_imports_total"], str(count))
+        sent = words["dgc_call_bytes_total,direction:sent,method:Dirty"]
+        self.assertTrue(sent.isdigit() and int(sent) > 1_000_000, sent)
+
     def test_wrong_commands_and_graphs_get_an_error_and_no_more(self):
         host = self.start_host()
         client = self.cluster.start_client("client")

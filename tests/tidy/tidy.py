@@ -240,7 +240,8 @@ def check_tree(texts, executable=frozenset()):
 def source_files(root):
     """What git would commit; without git, everything but build trees and dot folders."""
     listed = subprocess.run(
-        ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "-C", root,
+         "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     if listed.returncode == 0 and listed.stdout:
         names = listed.stdout.decode().split("\0")
