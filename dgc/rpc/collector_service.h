@@ -1,8 +1,9 @@
 // CollectorServiceImpl: dgc.v1.CollectorService over a Receiver.
 //
 // Each handler converts, makes one call, converts back and finishes; none blocks, decides or keeps
-// anything.  A request that is meant for an owner of another name is refused.  One of an authenticated peer gets, in place of its key, one that stands for the
-// key and the peer.  Thread-safe, as gRPC requires.
+// anything.  A request that is meant for an owner of another name is refused.  One of an
+// authenticated peer gets, in place of its key, one that stands for the key and the peer.
+// Thread-safe, as gRPC requires.
 #pragma once
 
 #include <string>

@@ -286,6 +286,8 @@ MUTATIONS = [
      "session.first = false; <<session.relisting = true;>>", ""),
     ("holder: lets go before it knows whether a hand-on was taken up", ANSWERS,
      "<<session.listen_until = std::max(session.listen_until, now + term);>>", ""),
+    ("owner: who declares a hand-on may be forgotten the next moment", OWNER,
+     "<<sender->deadline = std::max(sender->deadline, clock_.lease_now() + term);>>", ""),
     ("holder: a goodbye waits for the next retry", HOLDER,
      "<<session.retry_at = now;>> // An exit", ""),
     ("holder: goodbye before the hand-ons", HOLDER,

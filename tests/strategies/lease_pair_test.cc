@@ -748,6 +748,19 @@ TEST_F(LeaseQuotaTest, AClientDoesNotEscapeItsQuotaByLeaving) {
   EXPECT_LE(owner_.process.sizes().transits, 10u);
 }
 
+// Seed 330598 of the simulator: it had nothing listed, and its record was due to go.
+TEST_F(LeaseGuardTest, WhoDeclaresAHandOnIsRememberedUntilItCanBeTold) {
+  const ObjectId id = IdOf(owner_.Export());
+  Dirty(kAlice, 1, {});
+  owner_.Pause(seconds(20));
+  Transit(kAlice, Rows(id, 1, 2), milliseconds(200));
+  owner_.Sleep(seconds(1));
+  Dirty(kAlice, 2, {});
+  owner_.Sleep(seconds(1));
+  const Response response = Dirty(kAlice, 3, {});
+  EXPECT_EQ(std::get<DirtyResponse>(response).notices.size(), 1u);
+}
+
 TEST_F(LeaseQuotaTest, DeclaringAgainNeedsNoRoom) {
   const ObjectId id = IdOf(owner_.Export());
   for (int i = 0; i < 2; ++i) {

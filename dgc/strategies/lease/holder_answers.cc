@@ -245,7 +245,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   if (anew) DGC_PROBE("a renewal past the term proves nothing, and all is listed again");
   const bool relist =
       unknown || anew || (response.result == RenewResult::kDiffers && !session.relisting);
-  // A pass over all imports is not for an owner to cause at will.  Until then its word is not taken.
+  // A pass over all imports is not for an owner to cause at will; until then its word is not taken.
   if (relist && now < session.relist_not_before) {
     DGC_PROBE("a re-listing is put off");
     session.renew_at = session.relist_not_before;

@@ -468,8 +468,13 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
                     "a transit token chosen by a holder has its highest bit set");
     }
   }
-  // Whoever declares something gets a record if there is room: it is charged, and told.
-  FindOrAddClient(request.client, request.key, Grant(Duration::zero()));
+  // Whoever declares something gets a record if there is room: it is charged, and told.  Where
+  // nothing is listed there is no lease that a Transit could prolong, only that record.
+  const Duration term = Grant(Duration::zero());
+  Client* const sender = FindOrAddClient(request.client, request.key, term);
+  if (sender != nullptr && sender->listings.size() == 0) {
+    sender->deadline = std::max(sender->deadline, clock_.lease_now() + term);
+  }
   const LeaseKey client = KeyOf(request.client);
   TransitResponse response;
   response.granted_term = std::clamp(
