@@ -139,7 +139,8 @@ MUTATIONS = [
      "(request.requested_term == Duration::zero() ? options_.transit_term "
      ": request.requested_term)"),
     ("owner: who declares is a stranger", OWNER,
-     "<<FindOrAddClient(request.client, request.key, Grant(Duration::zero()));>>", ""),
+     "Client* const sender = <<FindOrAddClient(request.client, request.key, term);>>",
+     "FindClient(request.client);"),
     ("owner: what is being reaped does not count", OWNER,
      "<<listings_ + reaping_listings_ >= options_.listings_max>>) {",
      "listings_ >= options_.listings_max"),
