@@ -139,8 +139,8 @@ MUTATIONS = [
      "(request.requested_term == Duration::zero() ? options_.transit_term "
      ": request.requested_term)"),
     ("owner: who declares is a stranger", OWNER,
-     "Client* const sender = <<FindOrAddClient(request.client, request.key, term);>>",
-     "FindClient(request.client);"),
+     "Client* const sender = <<FindOrAddClient(request.client, request.key, term)>>;",
+     "FindClient(request.client)"),
     ("owner: what is being reaped does not count", OWNER,
      "<<listings_ + reaping_listings_ >= options_.listings_max>>) {",
      "listings_ >= options_.listings_max"),

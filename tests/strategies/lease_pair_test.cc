@@ -752,7 +752,8 @@ TEST_F(LeaseQuotaTest, AClientDoesNotEscapeItsQuotaByLeaving) {
 TEST_F(LeaseGuardTest, WhoDeclaresAHandOnIsRememberedUntilItCanBeTold) {
   const ObjectId id = IdOf(owner_.Export());
   Dirty(kAlice, 1, {});
-  owner_.Pause(seconds(20));
+  owner_.Sleep(seconds(10) - milliseconds(250));
+  owner_.Pause(milliseconds(500));
   Transit(kAlice, Rows(id, 1, 2), milliseconds(200));
   owner_.Sleep(seconds(1));
   Dirty(kAlice, 2, {});
