@@ -387,7 +387,8 @@ class Demo:
             self.say(f"{host.name}: pid {host.pid}, gRPC {host.address}, "
                      f"http://{host.metrics}/metrics")
         for holder, client in self.cluster.clients.items():
-            self.say(f"client {holder}: pid {client.pid}")
+            port = client.ask("metrics 127.0.0.1:0")
+            self.say(f"client {holder}: pid {client.pid}, http://127.0.0.1:{port}/metrics")
         try:
             self.say("running; Ctrl-C ends it")
             while True:

@@ -77,7 +77,8 @@ bool Client::Do(const std::string& line) {
       {"take", 2, 2, &Client::Take},         {"drop", 1, 1, &Client::Drop},
       {"check", 0, 0, &Client::Check},       {"settle", 1, 1, &Client::Settle},
       {"list", 2, 2, &Client::List},         {"walk", 3, 3, &Client::Walk},
-      {"counters", 0, 0, &Client::Counters}, {"exit", 0, 0, &Client::Exit},
+      {"counters", 0, 0, &Client::Counters}, {"metrics", 1, 1, &Client::Metrics},
+      {"exit", 0, 0, &Client::Exit},
   };
   Arguments words = absl::StrSplit(line, ' ', absl::SkipEmpty());
   if (words.empty()) return true;
@@ -231,6 +232,17 @@ Client::Answer Client::Counters(const Arguments& /*arguments*/) {
     }
   }
   return answer;
+}
+
+Client::Answer Client::Metrics(const Arguments& arguments) {
+  if (exposer_ != nullptr) return absl::FailedPreconditionError("they are served already");
+  try {
+    exposer_ = std::make_unique<prometheus::Exposer>(arguments[0]);
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat(arguments[0], ": ", error.what()));
+  }
+  exposer_->RegisterCollectable(holder_.metrics());
+  return absl::StrCat(exposer_->GetListeningPorts().front());
 }
 
 Client::Answer Client::Exit(const Arguments& /*arguments*/) {

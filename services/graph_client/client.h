@@ -6,6 +6,8 @@
 // Used by one thread.
 #pragma once
 
+#include <prometheus/exposer.h>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,6 +41,7 @@ class Client {
   Answer List(const Arguments& arguments);
   Answer Walk(const Arguments& arguments);
   Answer Counters(const Arguments& arguments);
+  Answer Metrics(const Arguments& arguments);
   Answer Exit(const Arguments& arguments);
 
   // A reference by the name it was taken under, or by the number of a loaded node.
@@ -48,6 +51,7 @@ class Client {
   dgc::Holder holder_;
   std::unique_ptr<Loader> loader_;
   std::map<std::string, dgc::Ref> taken_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
   bool exiting_ = false;
 };
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """object_host and graph_client as processes: ports, metrics, the orderly end, bad input."""
 
+import http.client
 import os
 import re
 import signal
@@ -236,6 +237,14 @@ class GraphClientTest(ClusterTest):
         self.assertEqual(words["dgc_imports_total"], str(count))
         sent = words["dgc_call_bytes_total,direction:sent,method:Dirty"]
         self.assertTrue(sent.isdigit() and int(sent) > 1_000_000, sent)
+
+    def test_a_client_serves_its_metrics_too(self):
+        client = self.cluster.start_client("client")
+        port = int(client.ask("metrics 127.0.0.1:0"))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/metrics")
+        self.assertIn(b"\ndgc_imports_total 0", connection.getresponse().read())
 
     def test_wrong_commands_and_graphs_get_an_error_and_no_more(self):
         host = self.start_host()
