@@ -97,7 +97,8 @@ void Renew(benchmark::State& state) {
                        .incarnation = kIncarnation,
                        .sequence = rig.NextSequence(),
                        .requested_term = kTerm,
-                       .held = {}};
+                       .held = {},
+                       .owner = kOwner};
   for (const ObjectId& id : rig.ids_) request.held.Add(id);
   for (auto _ : state) {
     const Response response = rig.process_.Received(request, rig.now_);

@@ -25,13 +25,14 @@ class SeededRandom : public Random {
   std::mt19937_64 generator_{42};
 };
 
+inline constexpr const char* kOwner = "bench:1";
 inline constexpr Incarnation kIncarnation{1};
 inline constexpr Duration kTerm = std::chrono::minutes(10);
 
 class OwnerRig {
  public:
   explicit OwnerRig(LeaseOptions options = {})
-      : process_({.self = {1, 1}, .owner = "bench:1", .incarnation = kIncarnation},
+      : process_({.self = {1, 1}, .owner = kOwner, .incarnation = kIncarnation},
                  LeaseStrategy(options), &random_) {}
 
   static ClientId Client(uint64_t number) { return {Mix(number + 1), number + 1}; }
@@ -59,10 +60,14 @@ class OwnerRig {
     return {.client = client,
             .incarnation = kIncarnation,
             .sequence = SequenceNumber{++sequence_},
-            .requested_term = kTerm};
+            .requested_term = kTerm,
+            .owner = kOwner};
   }
   CleanRequest Clean(const ClientId& client) {
-    return {.client = client, .incarnation = kIncarnation, .sequence = SequenceNumber{++sequence_}};
+    return {.client = client,
+            .incarnation = kIncarnation,
+            .sequence = SequenceNumber{++sequence_},
+            .owner = kOwner};
   }
   SequenceNumber NextSequence() { return SequenceNumber{++sequence_}; }
 

@@ -27,8 +27,10 @@ struct Row {
   friend bool operator==(const Row&, const Row&) = default;
 };
 
+// Every request says whom it is from, by client and key, and for, by the owner's name and
+// incarnation.
 struct DirtyRequest {
-  ClientId client;
+  ClientId client = {};
   Incarnation incarnation{};
   SequenceNumber sequence{};
   Duration requested_term{};
@@ -36,39 +38,44 @@ struct DirtyRequest {
   SequenceNumber complete_from{};
   ClientKey key{};
   uint64_t notices_seen = 0;
+  std::string owner = {};
 };
 
 struct CleanRequest {
-  ClientId client;
+  ClientId client = {};
   Incarnation incarnation{};
   SequenceNumber sequence{};
   std::vector<Row> rows = {};
   ClientKey key{};
+  std::string owner = {};
 };
 
 struct RenewRequest {
-  ClientId client;
+  ClientId client = {};
   Incarnation incarnation{};
   SequenceNumber sequence{};
   Duration requested_term{};
-  Digest held;
+  Digest held = {};
   ClientKey key{};
   uint64_t notices_seen = 0;
+  std::string owner = {};
 };
 
 struct TransitRequest {
-  ClientId client;
+  ClientId client = {};
   Incarnation incarnation{};
   Duration requested_term{};
   std::vector<Row> rows = {};
   ClientKey key{};
+  std::string owner = {};
 };
 
 struct GoodbyeRequest {
-  ClientId client;
+  ClientId client = {};
   Incarnation incarnation{};
   SequenceNumber sequence{};
   ClientKey key{};
+  std::string owner = {};
 };
 
 using Request =

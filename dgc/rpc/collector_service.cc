@@ -4,8 +4,6 @@
 #include <string>
 #include <variant>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 #include "dgc/rpc/convert.h"
 #include "dgc/rpc/peer_identity.h"
 #include "dgc/rpc/status.h"
@@ -50,18 +48,10 @@ grpc::ServerUnaryReactor* CollectorServiceImpl::Serve(grpc::CallbackServerContex
   thread_local Request scratch{CoreRequest{}};  // One per type of request; its rows are reused.
   auto& core = std::get<CoreRequest>(scratch);
 
-  grpc::Status status;
-  if (request.owner() != owner_) {
-    status = ToGrpc(
-        Refusal{Refusal::Code::kWrongIncarnation,
-                absl::StrCat("the request is meant for \"", absl::CHexEscape(request.owner()),
-                             "\"; this is \"", owner_, "\"")});
-  } else if (const absl::Status parsed = FromProto(request, &core); !parsed.ok()) {
-    status = ToGrpc(parsed);
-  } else {
-    core.key = BoundKey(*context, core.key);
-    status = Answer<CoreResponse>(receiver_->Received(scratch), response);
-  }
+  const absl::Status parsed = FromProto(request, &core);
+  core.key = BoundKey(*context, core.key);
+  const grpc::Status status =
+      parsed.ok() ? Answer<CoreResponse>(receiver_->Received(scratch), response) : ToGrpc(parsed);
   GiveBack(core);
 
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();

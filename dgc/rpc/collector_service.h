@@ -1,13 +1,9 @@
 // CollectorServiceImpl: dgc.v1.CollectorService over a Receiver.
 //
 // Each handler converts, makes one call, converts back and finishes; none blocks, decides or keeps
-// anything.  A request that is meant for an owner of another name is refused.  One of an
-// authenticated peer gets, in place of its key, one that stands for the key and the peer.
-// Thread-safe, as gRPC requires.
+// anything.  A request of an authenticated peer gets, in place of its key, one that stands for the
+// key and the peer.  Thread-safe, as gRPC requires.
 #pragma once
-
-#include <string>
-#include <utility>
 
 #include "dgc/core/client_key.h"
 #include "dgc/rpc/method.h"
@@ -18,11 +14,9 @@ namespace dgc {
 
 class CollectorServiceImpl final : public v1::CollectorService::CallbackService {
  public:
-  // `owner`: the name of the owner that is served.  The pointers outlive the server; `observer` may
-  // be null.
-  CollectorServiceImpl(std::string owner, Receiver* receiver, ClientKeys keys,
-                       CallObserver* observer)
-      : owner_(std::move(owner)), receiver_(receiver), keys_(keys), observer_(observer) {}
+  // The pointers outlive the server; `observer` may be null.
+  CollectorServiceImpl(Receiver* receiver, ClientKeys keys, CallObserver* observer)
+      : receiver_(receiver), keys_(keys), observer_(observer) {}
 
   grpc::ServerUnaryReactor* Dirty(grpc::CallbackServerContext* context,
                                   const v1::DirtyRequest* request,
@@ -48,7 +42,6 @@ class CollectorServiceImpl final : public v1::CollectorService::CallbackService 
 
   ClientKey BoundKey(const grpc::CallbackServerContext& context, const ClientKey& key) const;
 
-  const std::string owner_;
   Receiver* const receiver_;
   const ClientKeys keys_;
   CallObserver* const observer_;

@@ -231,6 +231,7 @@ absl::StatusOr<ReferenceError> FromProto(const v1::ReferenceError& error) {
 
 void ToProto(const DirtyRequest& request, v1::DirtyRequest* into) {
   SetClient(request.client, into->mutable_client());
+  into->set_owner(request.owner);
   into->set_owner_incarnation(Raw(request.incarnation));
   into->set_sequence_number(Raw(request.sequence));
   ToProto(request.requested_term, into->mutable_requested_term());
@@ -242,6 +243,7 @@ void ToProto(const DirtyRequest& request, v1::DirtyRequest* into) {
 
 void ToProto(const CleanRequest& request, v1::CleanRequest* into) {
   SetClient(request.client, into->mutable_client());
+  into->set_owner(request.owner);
   into->set_owner_incarnation(Raw(request.incarnation));
   into->set_sequence_number(Raw(request.sequence));
   ToColumns(request.rows, into);
@@ -250,6 +252,7 @@ void ToProto(const CleanRequest& request, v1::CleanRequest* into) {
 
 void ToProto(const RenewRequest& request, v1::RenewRequest* into) {
   SetClient(request.client, into->mutable_client());
+  into->set_owner(request.owner);
   into->set_owner_incarnation(Raw(request.incarnation));
   into->set_sequence_number(Raw(request.sequence));
   ToProto(request.requested_term, into->mutable_requested_term());
@@ -261,6 +264,7 @@ void ToProto(const RenewRequest& request, v1::RenewRequest* into) {
 
 void ToProto(const TransitRequest& request, v1::TransitRequest* into) {
   SetClient(request.client, into->mutable_client());
+  into->set_owner(request.owner);
   into->set_owner_incarnation(Raw(request.incarnation));
   ToProto(request.requested_term, into->mutable_requested_term());
   ToColumns(request.rows, into);
@@ -269,6 +273,7 @@ void ToProto(const TransitRequest& request, v1::TransitRequest* into) {
 
 void ToProto(const GoodbyeRequest& request, v1::GoodbyeRequest* into) {
   SetClient(request.client, into->mutable_client());
+  into->set_owner(request.owner);
   into->set_owner_incarnation(Raw(request.incarnation));
   into->set_sequence_number(Raw(request.sequence));
   SetKey(request.key, into->mutable_key());
@@ -284,6 +289,7 @@ absl::Status FromProto(const v1::DirtyRequest& request, DirtyRequest* into) {
   status.Update(Rows(request, &into->rows));
   into->key = Key(request.key());
   into->notices_seen = request.notices_seen();
+  into->owner = request.owner();
   into->incarnation = Incarnation{request.owner_incarnation()};
   into->complete_from = SequenceNumber{request.complete_from()};
   return status;
@@ -294,6 +300,7 @@ absl::Status FromProto(const v1::CleanRequest& request, CleanRequest* into) {
   status.Update(Sequence(request.sequence_number(), &into->sequence));
   status.Update(Rows(request, &into->rows));
   into->key = Key(request.key());
+  into->owner = request.owner();
   into->incarnation = Incarnation{request.owner_incarnation()};
   return status;
 }
@@ -304,6 +311,7 @@ absl::Status FromProto(const v1::RenewRequest& request, RenewRequest* into) {
   status.Update(Term(request.requested_term(), &into->requested_term));
   into->key = Key(request.key());
   into->notices_seen = request.notices_seen();
+  into->owner = request.owner();
   into->incarnation = Incarnation{request.owner_incarnation()};
   into->held = {request.held_count(), request.held_hash()};
   return status;
@@ -321,6 +329,7 @@ absl::Status FromProto(const v1::TransitRequest& request, TransitRequest* into) 
     }
   }
   into->key = Key(request.key());
+  into->owner = request.owner();
   into->incarnation = Incarnation{request.owner_incarnation()};
   return status;
 }
@@ -329,6 +338,7 @@ absl::Status FromProto(const v1::GoodbyeRequest& request, GoodbyeRequest* into) 
   absl::Status status = Client(request.client(), &into->client);
   status.Update(Sequence(request.sequence_number(), &into->sequence));
   into->key = Key(request.key());
+  into->owner = request.owner();
   into->incarnation = Incarnation{request.owner_incarnation()};
   return status;
 }

@@ -68,11 +68,9 @@ template <typename CoreRequest>
 class TypedCall final : public PeerStub::Call {
  public:
   TypedCall(std::shared_ptr<grpc::Channel> channel, v1::CollectorService::Stub* stub,
-            const std::string& owner, const CoreRequest& request, Duration timeout,
-            PeerStub::Done done)
+            const CoreRequest& request, Duration timeout, PeerStub::Done done)
       : channel_(std::move(channel)), stub_(stub), rows_(RowsOf(request)), done_(std::move(done)) {
     ToProto(request, &request_);
-    request_.set_owner(owner);
     context_.set_deadline(MonotonicDeadline(timeout));
   }
 
@@ -111,9 +109,8 @@ class TypedCall final : public PeerStub::Call {
 
 }  // namespace
 
-PeerStub::PeerStub(std::string owner, std::shared_ptr<grpc::Channel> channel)
-    : owner_(std::move(owner)),
-      channel_(std::move(channel)),
+PeerStub::PeerStub(std::shared_ptr<grpc::Channel> channel)
+    : channel_(std::move(channel)),
       stub_(v1::CollectorService::NewStub(channel_)),
       idle_uses_(channel_.use_count()) {}
 
@@ -123,8 +120,8 @@ std::shared_ptr<PeerStub::Call> PeerStub::Prepare(const Request& request, Durati
                                                   Done done) {
   return std::visit(
       [&]<typename CoreRequest>(const CoreRequest& core) -> std::shared_ptr<Call> {
-        return std::make_shared<TypedCall<CoreRequest>>(channel_, stub_.get(), owner_, core,
-                                                        timeout, std::move(done));
+        return std::make_shared<TypedCall<CoreRequest>>(channel_, stub_.get(), core, timeout,
+                                                        std::move(done));
       },
       request);
 }

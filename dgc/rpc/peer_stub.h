@@ -16,7 +16,6 @@
 
 #include <functional>
 #include <memory>
-#include <string>
 
 #include "dgc/core/message.h"
 #include "dgc/core/time.h"
@@ -43,8 +42,7 @@ class PeerStub {
   using Done =
       std::function<void(const Response& response, grpc::StatusCode code, MessageBytes bytes)>;
 
-  // `owner`: the name by which requests call the owner that they are meant for.
-  PeerStub(std::string owner, std::shared_ptr<grpc::Channel> channel);
+  explicit PeerStub(std::shared_ptr<grpc::Channel> channel);
   // REQUIRES: idle().
   ~PeerStub();
 
@@ -55,7 +53,6 @@ class PeerStub {
   bool idle() const { return channel_.use_count() == idle_uses_; }
 
  private:
-  const std::string owner_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::CollectorService::Stub> stub_;
   const long idle_uses_;  // ours and the stub's

@@ -80,7 +80,6 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   ~Engine();
 
   const ClientId& id() const { return options_.process.self; }
-  const std::string& owner() const { return options_.process.owner; }
 
   // --- As Owner's methods of the same names; `cpp_type` is the static type behind the void.
   Ref Export(const std::shared_ptr<void>& object, std::string_view type,

@@ -44,8 +44,8 @@ void GrpcTransport::Start(Answered answered) { answered_ = std::move(answered); 
 PeerStub* GrpcTransport::StubFor(const std::string& owner) {
   Line& line = lines_[owner];
   if (line.stub == nullptr) {
-    line.stub = std::make_unique<PeerStub>(
-        owner, grpc::CreateCustomChannel(owner, credentials_, Arguments()));
+    line.stub =
+        std::make_unique<PeerStub>(grpc::CreateCustomChannel(owner, credentials_, Arguments()));
   }
   return line.stub.get();
 }

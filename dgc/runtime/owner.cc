@@ -72,7 +72,7 @@ ClientId CallerOf(const grpc::ServerContextBase& context) {
 struct Owner::Inbox final : Receiver {
   Inbox(Engine* engine, ClientKeys keys, CallObserver* observer)
       : engine(engine),
-        service(engine->owner(), this, keys, observer),
+        service(this, keys, observer),
         admin_service([engine](ReapingMode mode) { return engine->SetReaping(mode); }) {}
   Response Received(const Request& request) override { return engine->Received(request); }
 

@@ -71,6 +71,17 @@ class DemoTest(unittest.TestCase):
                 result = json.load(file)
         return done.returncode, said, result
 
+    def start_demo(self, *options, until):
+        """(the running demo, what it said up to the line with that text)."""
+        demo = subprocess.Popen(self.command(*options), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, env=self.environment)
+        said = ""
+        while until not in said:
+            line = demo.stdout.readline()
+            self.assertTrue(line, said)
+            said += line
+        return demo, said
+
     def expect_agreement(self, *options, **environment):
         status, said, result = self.run_demo(*options, **environment)
         self.assertEqual(status, 0, said)
@@ -295,11 +306,7 @@ class WrongClusterTest(DemoTest):
         self.assertIn("1 missing: b", said)
 
     def test_a_host_that_dies_is_an_error(self):
-        demo = subprocess.Popen(self.command("--synthetic", "500"), stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, env=self.environment)
-        said = ""
-        while "1. loaded" not in said:
-            said += demo.stdout.readline()
+        demo, said = self.start_demo("--synthetic", "500", until="1. loaded")
         pid = int(re.search(r"host-1: pid (\d+)", said).group(1))
         os.kill(pid, signal.SIGKILL)
         said += demo.communicate(timeout=120)[0]
@@ -311,14 +318,7 @@ class WrongClusterTest(DemoTest):
 
     def interrupt(self, number, status):
         """Ends a demo that keeps running by a signal; nothing of it is left."""
-        demo = subprocess.Popen(self.command("--synthetic", "500", "--keep-running"),
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                env=self.environment)
-        said = ""
-        while "Ctrl-C" not in said:
-            line = demo.stdout.readline()
-            self.assertTrue(line, said)
-            said += line
+        demo, said = self.start_demo("--synthetic", "500", "--keep-running", until="Ctrl-C")
         pids = re.findall(r"pid (\d+)", said)
         self.assertIn("/metrics", said)
         self.assertTrue(all(alive(pid) for pid in pids[-5:]))
@@ -334,11 +334,7 @@ class WrongClusterTest(DemoTest):
         self.assertEqual(os.listdir(self.scratch), [])
 
     def test_a_demo_that_nobody_reads_ends_at_once(self):
-        demo = subprocess.Popen(self.command("--synthetic", "500"), stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, env=self.environment)
-        said = ""
-        while "leases of" not in said:
-            said += demo.stdout.readline()
+        demo, said = self.start_demo("--synthetic", "500", until="leases of")
         demo.stdout.close()
 
         self.assertEqual(demo.wait(60), 141)

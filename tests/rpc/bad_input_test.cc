@@ -189,30 +189,21 @@ TEST_F(BadInputTest, MalformedRequestsAreInvalidArgumentAndChangeNothing) {
        SequenceCases<v1::GoodbyeRequest>()});
 }
 
-TEST_F(BadInputTest, AnotherIncarnationIsFailedPreconditionAndChangesNothing) {
+TEST_F(BadInputTest, AnotherOwnerOrRunIsFailedPreconditionAndChangesNothing) {
   using Stub = v1::CollectorService::Stub;
-  const auto code = grpc::StatusCode::FAILED_PRECONDITION;
-  const auto spoil = [](auto* request) { request->set_owner_incarnation(12345); };
-  Refused<v1::DirtyRequest, v1::DirtyResponse>(&Stub::Dirty, dirty_, spoil, code, "incarnation");
-  Refused<v1::CleanRequest, v1::CleanResponse>(&Stub::Clean, clean_, spoil, code, "incarnation");
-  Refused<v1::RenewRequest, v1::RenewResponse>(&Stub::Renew, renew_, spoil, code, "incarnation");
-  Refused<v1::TransitRequest, v1::TransitResponse>(&Stub::Transit, transit_, spoil, code,
-                                                   "incarnation");
-  Refused<v1::GoodbyeRequest, v1::GoodbyeResponse>(&Stub::Goodbye, goodbye_, spoil, code,
-                                                   "incarnation");
-}
-
-TEST_F(BadInputTest, AnotherOwnerIsFailedPreconditionAndChangesNothing) {
-  using Stub = v1::CollectorService::Stub;
-  const auto code = grpc::StatusCode::FAILED_PRECONDITION;
-  const auto spoil = [](auto* request) { request->set_owner("another:1"); };
-  Refused<v1::DirtyRequest, v1::DirtyResponse>(&Stub::Dirty, dirty_, spoil, code, "another:1");
-  Refused<v1::CleanRequest, v1::CleanResponse>(&Stub::Clean, clean_, spoil, code, "another:1");
-  Refused<v1::RenewRequest, v1::RenewResponse>(&Stub::Renew, renew_, spoil, code, "another:1");
-  Refused<v1::TransitRequest, v1::TransitResponse>(&Stub::Transit, transit_, spoil, code,
-                                                   "another:1");
-  Refused<v1::GoodbyeRequest, v1::GoodbyeResponse>(&Stub::Goodbye, goodbye_, spoil, code,
-                                                   "another:1");
+  const auto refused = [this](const auto& spoil, const char* message) {
+    const auto code = grpc::StatusCode::FAILED_PRECONDITION;
+    Refused<v1::DirtyRequest, v1::DirtyResponse>(&Stub::Dirty, dirty_, spoil, code, message);
+    Refused<v1::CleanRequest, v1::CleanResponse>(&Stub::Clean, clean_, spoil, code, message);
+    Refused<v1::RenewRequest, v1::RenewResponse>(&Stub::Renew, renew_, spoil, code, message);
+    Refused<v1::TransitRequest, v1::TransitResponse>(&Stub::Transit, transit_, spoil, code,
+                                                     message);
+    Refused<v1::GoodbyeRequest, v1::GoodbyeResponse>(&Stub::Goodbye, goodbye_, spoil, code,
+                                                     message);
+  };
+  refused([](auto* request) { request->set_owner_incarnation(12345); }, "incarnation");
+  refused([](auto* request) { request->set_owner("another:1"); }, "another:1");
+  refused([](auto* request) { request->clear_owner(); }, "meant for");
 }
 
 TEST_F(BadInputTest, AnotherKeyForABoundClientIsPermissionDenied) {

@@ -32,7 +32,8 @@ v1::DirtyRequest GoodDirty() {
                        .incarnation = Incarnation{3},
                        .sequence = SequenceNumber{4},
                        .requested_term = milliseconds(1500),
-                       .rows = {{{5, 6}, {}}, {{7, 8}, kToken}}},
+                       .rows = {{{5, 6}, {}}, {{7, 8}, kToken}},
+                       .owner = "host:1"},
           &proto);
   return proto;
 }
@@ -42,6 +43,7 @@ TEST(ConvertTest, DirtyRequestSurvivesTheWire) {
   ASSERT_THAT(FromProto(GoodDirty(), &core), IsOk());
 
   EXPECT_EQ(core.client, (ClientId{1, 2}));
+  EXPECT_EQ(core.owner, "host:1");
   EXPECT_EQ(core.incarnation, Incarnation{3});
   EXPECT_EQ(core.sequence, SequenceNumber{4});
   EXPECT_EQ(core.requested_term, milliseconds(1500));

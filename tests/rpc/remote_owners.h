@@ -1,4 +1,6 @@
 // RemoteOwners: owners in a process of their own, of one object each, which end when this one does.
+//
+// Not thread-safe.
 #pragma once
 
 #include <sys/wait.h>

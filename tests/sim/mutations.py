@@ -71,6 +71,8 @@ MUTATIONS = [
      "if (braking_ && <<clock_.lease_now() >= brake_until_>> && mode_", "false"),
     ("owner: an operator is ignored", EXPIRY, "<<mode_ = mode;>> // A brake", ""),
     ("owner: limbo is left again and again", OWNER, "<<client.limbo = false;>> --in_limbo_;", ""),
+    ("owner: who means another owner is served", OWNER,
+     "if (<<typed.owner != context_.owner>>) {", "false"),
     ("owner: an impostor is served", OWNER, "if (<<Impostor(typed.client, typed.key)>>)", "false"),
     ("owner: an unknown client renews", OWNER,
      "return RenewResponse{.result = <<RenewResult::kUnknownClient>>",

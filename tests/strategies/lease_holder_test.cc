@@ -348,9 +348,8 @@ TEST_F(LeaseHolderTest, AReListingThatTakesLongerThanAThirdOfTheTermComesToAnEnd
     carol.Run();
     for (const Send& send : std::exchange(carol.sends, {})) {
       cleaned = std::holds_alternative<CleanRequest>(send.request);
-      carol.process.Answered(
-          send.peer, send.call,
-          cleaned ? CleanResponse{} : owner_.process.Received(send.request, owner_.now), carol.now);
+      carol.process.Answered(send.peer, send.call,
+                             cleaned ? CleanResponse{} : owner_.Received(send.request), carol.now);
     }
   }
   ASSERT_EQ(owner_.process.sizes().listings, 101u);
@@ -362,8 +361,7 @@ TEST_F(LeaseHolderTest, AReListingThatTakesLongerThanAThirdOfTheTermComesToAnEnd
     carol.now += milliseconds(50);
     owner_.now += milliseconds(50);
     for (const Send& send : sends) {
-      carol.process.Answered(send.peer, send.call,
-                             owner_.process.Received(send.request, owner_.now), carol.now);
+      carol.process.Answered(send.peer, send.call, owner_.Received(send.request), carol.now);
     }
   }
   EXPECT_EQ(owner_.process.sizes().listings, 100u);
@@ -413,7 +411,7 @@ TEST_F(LeaseHolderTest, ALateDirtyThatBeginsANewLeaseDoesNotPassForTheOldOne) {
                           alice_.now);
   cluster_.Cut("host:1");
   cluster_.Sleep(seconds(20));
-  owner_.process.Received(late.request, owner_.now);
+  owner_.Received(late.request);
   cluster_.Heal("host:1");
   for (int i = 0; i < 40; ++i) {
     cluster_.Sleep(milliseconds(50));
@@ -436,11 +434,10 @@ TEST_F(LeaseHolderTest, AHolderWhoseIdIsTakenIsToldThatItHoldsNothing) {
   WireRef ref;
   owner_.HeldBy(alice_, &ref);
   // Somebody else was there first, with another key.
-  owner_.process.Received(DirtyRequest{.client = alice_.client(),
-                                       .incarnation = Incarnation{7},
-                                       .sequence = SequenceNumber{1},
-                                       .key = ClientKey{6, 6}},
-                          owner_.now);
+  owner_.Received(DirtyRequest{.client = alice_.client(),
+                               .incarnation = Incarnation{7},
+                               .sequence = SequenceNumber{1},
+                               .key = ClientKey{6, 6}});
   cluster_.Sleep(seconds(1));
   ASSERT_EQ(alice_.lost.size(), 1u);
   EXPECT_EQ(alice_.lost[0].cause, LossCause::kRefused);

@@ -27,7 +27,7 @@ class LeaseBoundsTest : public LeaseOwnerTest {
  protected:
   LeaseBoundsTest() : LeaseOwnerTest(SmallBounds()) {}
   Refusal::Code Refused(Request request) {
-    const Response response = owner_.process.Received(request, owner_.now);
+    const Response response = owner_.Received(request);
     EXPECT_TRUE(std::holds_alternative<Refusal>(response));
     return std::get<Refusal>(response).code;
   }
@@ -52,7 +52,7 @@ TEST_F(LeaseBoundsTest, AListingOfALapsedClientCountsUntilItIsTakenApart) {
   std::vector<Row> rows;
   for (int i = 0; i < 5; ++i) rows.push_back({IdOf(owner_.Export())});
   Dirty(kAlice, 1, {rows[0], rows[1], rows[2]});
-  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}}, owner_.now);
+  owner_.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}});
   EXPECT_EQ(Dirty(kBob, 1, {rows[0], rows[1]}).failures.at(0).index, 1u) << "4 in all";
   owner_.Run();
   EXPECT_TRUE(Dirty(kBob, 2, {rows[0], rows[1]}).failures.empty());
@@ -81,9 +81,8 @@ TEST_F(LeaseBoundsTest, TransitLeasesPerClientOfStrangersAndInAll) {
   EXPECT_EQ(share(kAlice), absl::StatusCode::kOk);
   const WireRef second = *owner_.process.Share(handle, kAlice, {}, owner_.now);
   EXPECT_EQ(share(kAlice), absl::StatusCode::kResourceExhausted) << "her own bound";
-  const Response declared = owner_.process.Received(
-      TransitRequest{kAlice, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | 5}}}},
-      owner_.now);
+  const Response declared = owner_.Received(
+      TransitRequest{kAlice, kRun, {}, {{IdOf(handle), TransitToken{kHolderTokenBit | 5}}}});
   EXPECT_EQ(std::get<TransitResponse>(declared).failures.at(0).reason, FailureReason::kQuota);
   EXPECT_EQ(share(kBob), absl::StatusCode::kOk);
   EXPECT_EQ(share(kBob), absl::StatusCode::kResourceExhausted) << "all together";
@@ -116,7 +115,7 @@ TEST_F(LeaseBoundsTest, ATransitLeaseThatEndsIsNotCountedAnyMore) {
 TEST_F(LeaseBoundsTest, WhoLeavesTwiceIsForgottenInTheOrderOfTheSecondTime) {
   const Target handle = owner_.Export();
   const auto leave = [&](ClientId client, uint64_t sequence) {
-    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{sequence}}, owner_.now);
+    owner_.Received(GoodbyeRequest{client, kRun, SequenceNumber{sequence}});
   };
   leave(kAlice, 2);
   owner_.Sleep(seconds(1));
@@ -133,14 +132,14 @@ TEST_F(LeaseBoundsTest, TokensRememberedAsNamed) {
   const auto row = [&](uint64_t i) { return Row{id, TransitToken{kHolderTokenBit | i}}; };
   Dirty(kBob, 1, {row(1), row(2), row(3)});
   EXPECT_EQ(owner_.process.sizes().named, 2u);
-  owner_.process.Received(TransitRequest{kAlice, kRun, {}, {row(1), row(3)}}, owner_.now);
+  owner_.Received(TransitRequest{kAlice, kRun, {}, {row(1), row(3)}});
   EXPECT_EQ(owner_.process.sizes().transits, 1u) << "only the oldest is forgotten";
 }
 
 TEST_F(LeaseBoundsTest, DepartedClients) {
   const Target handle = owner_.Export();
   for (const ClientId client : {ClientId{5, 1}, ClientId{5, 2}, ClientId{5, 3}}) {
-    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{9}}, owner_.now);
+    owner_.Received(GoodbyeRequest{client, kRun, SequenceNumber{9}});
   }
   EXPECT_EQ(owner_.process.sizes().departed, 2u);
   EXPECT_EQ(Dirty({5, 3}, 8, {{IdOf(handle)}}).failures.size(), 1u) << "remembered: stale";
@@ -195,7 +194,7 @@ TEST_F(LeaseBoundsTest, DeadlinesOfClientsThatLeft) {
   for (uint64_t i = 1; i <= kMany; ++i) {
     const ClientId client{5, i};
     Dirty(client, 1, {});
-    owner_.process.Received(GoodbyeRequest{client, kRun, SequenceNumber{2}}, owner_.now);
+    owner_.Received(GoodbyeRequest{client, kRun, SequenceNumber{2}});
     owner_.TakeOutputs();
     owner_.transitions.clear();
   }

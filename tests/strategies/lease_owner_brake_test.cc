@@ -102,7 +102,7 @@ TEST_F(LeaseBrakeTest, WhoStaysWhenMostLeaveWhileReapingIsHeldIsReapedThen) {
   owner_.Sleep(seconds(12));
   ASSERT_EQ(owner_.process.sizes().deferred, 5000u);
   for (uint64_t i = 1; i <= 3000; ++i) {
-    owner_.process.Received(GoodbyeRequest{{100, i}, kRun, SequenceNumber{2}}, owner_.now);
+    owner_.Received(GoodbyeRequest{{100, i}, kRun, SequenceNumber{2}});
   }
   owner_.Run();
   EXPECT_EQ(CountLive(ids), 2000u);

@@ -27,21 +27,20 @@ class LeaseOwnerTest : public ::testing::Test {
 
   DirtyResponse Dirty(ClientId client, uint64_t sequence, std::vector<Row> rows,
                       Duration term = {}) {
-    Response response = owner_.process.Received(
-        DirtyRequest{client, kRun, SequenceNumber{sequence}, term, std::move(rows), {}},
-        owner_.now);
+    Response response = owner_.Received(
+        DirtyRequest{client, kRun, SequenceNumber{sequence}, term, std::move(rows), {}});
     EXPECT_TRUE(std::holds_alternative<DirtyResponse>(response));
     return std::get<DirtyResponse>(response);
   }
   void Clean(ClientId client, uint64_t sequence, std::vector<Row> rows) {
-    Response response = owner_.process.Received(
-        CleanRequest{client, kRun, SequenceNumber{sequence}, std::move(rows)}, owner_.now);
+    Response response =
+        owner_.Received(CleanRequest{client, kRun, SequenceNumber{sequence}, std::move(rows)});
     EXPECT_TRUE(std::holds_alternative<CleanResponse>(response));
     owner_.Run();
   }
   RenewResponse Renew(ClientId client, uint64_t sequence, Digest held) {
-    Response response = owner_.process.Received(
-        RenewRequest{client, kRun, SequenceNumber{sequence}, {}, held}, owner_.now);
+    Response response =
+        owner_.Received(RenewRequest{client, kRun, SequenceNumber{sequence}, {}, held});
     return std::get<RenewResponse>(response);
   }
   // An object that nothing but what a test lists keeps alive.

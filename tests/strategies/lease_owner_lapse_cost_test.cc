@@ -37,7 +37,7 @@ void List(Node& owner, ClientId client, size_t objects, Duration term) {
       handle = owner.Export();
       request.rows.push_back({owner.process.Describe(handle).id});
     }
-    const Response response = owner.process.Received(request, owner.now);
+    const Response response = owner.Received(request);
     ASSERT_TRUE(std::holds_alternative<DirtyResponse>(response));
     for (const Target handle : handles) owner.Drop(handle);
   }

@@ -152,8 +152,7 @@ TEST_F(LeaseOwnerTest, TransitTermsAreClampedToo) {
   const Target handle = owner_.Export();
   const auto declare = [&](Duration term) {
     const Row row{IdOf(handle), TransitToken{kHolderTokenBit | 5}};
-    const Response response =
-        owner_.process.Received(TransitRequest{kAlice, kRun, term, {row}}, owner_.now);
+    const Response response = owner_.Received(TransitRequest{kAlice, kRun, term, {row}});
     return std::get<TransitResponse>(response).granted_term;
   };
   EXPECT_EQ(declare({}), TestLease().transit_term);
@@ -227,8 +226,7 @@ TEST_F(LeaseOwnerTest, ADigestThatDiffersIsReported) {
 TEST_F(LeaseOwnerTest, ACompleteRelistingRemovesWhatItDoesNotName) {
   const ObjectId kept = Listed(kAlice, 1);
   const ObjectId leaked = Listed(kAlice, 2);
-  owner_.process.Received(
-      DirtyRequest{kAlice, kRun, SequenceNumber{5}, {}, {{kept}}, SequenceNumber{5}}, owner_.now);
+  owner_.Received(DirtyRequest{kAlice, kRun, SequenceNumber{5}, {}, {{kept}}, SequenceNumber{5}});
   owner_.Run();
   EXPECT_TRUE(Live(kept));
   EXPECT_FALSE(Live(leaked));
@@ -238,8 +236,7 @@ TEST_F(LeaseOwnerTest, ACompleteRelistingRemovesWhatItDoesNotName) {
 TEST_F(LeaseOwnerTest, AGhostOfARelistingRemovesNothing) {
   const ObjectId a = Listed(kAlice, 1);
   const ObjectId b = Listed(kAlice, 9);
-  owner_.process.Received(DirtyRequest{kAlice, kRun, SequenceNumber{8}, {}, {}, SequenceNumber{8}},
-                          owner_.now);
+  owner_.Received(DirtyRequest{kAlice, kRun, SequenceNumber{8}, {}, {}, SequenceNumber{8}});
   owner_.Run();
   EXPECT_TRUE(Live(a));
   EXPECT_TRUE(Live(b));
@@ -247,8 +244,8 @@ TEST_F(LeaseOwnerTest, AGhostOfARelistingRemovesNothing) {
 
 TEST_F(LeaseOwnerTest, NothingOfACompleteReListingIsLate) {
   const ObjectId id = Listed(kAlice, 1);
-  const Response response = owner_.process.Received(
-      DirtyRequest{kAlice, kRun, SequenceNumber{2}, {}, {{id}}, SequenceNumber{2}}, owner_.now);
+  const Response response =
+      owner_.Received(DirtyRequest{kAlice, kRun, SequenceNumber{2}, {}, {{id}}, SequenceNumber{2}});
   EXPECT_TRUE(std::get<DirtyResponse>(response).failures.empty());
   EXPECT_EQ(owner_.process.counters().late_calls, 0u);
 }
@@ -256,7 +253,7 @@ TEST_F(LeaseOwnerTest, NothingOfACompleteReListingIsLate) {
 TEST_F(LeaseOwnerTest, GoodbyeReleasesEverythingAtOnceAndLaterGhostsAreStale) {
   const ObjectId id = Listed(kAlice, 1);
   const Target other = owner_.Export();
-  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{9}}, owner_.now);
+  owner_.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{9}});
   owner_.Run();
   EXPECT_FALSE(Live(id));
   EXPECT_EQ(owner_.process.sizes().clients, 0u);
@@ -269,14 +266,14 @@ TEST_F(LeaseOwnerTest, AGoodbyeThatComesAfterTheLapseStillCounts) {
   owner_.Sleep(seconds(10));
   ASSERT_EQ(owner_.process.sizes().clients, 0u);
 
-  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{9}}, owner_.now);
+  owner_.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{9}});
 
   EXPECT_EQ(Dirty(kAlice, 8, {{IdOf(handle)}}).failures.at(0).reason, FailureReason::kStale);
 }
 
 TEST_F(LeaseOwnerTest, AGhostOfAGoodbyeIsIgnored) {
   const ObjectId id = Listed(kAlice, 9);
-  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{8}}, owner_.now);
+  owner_.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{8}});
   owner_.Run();
   EXPECT_TRUE(Live(id));
 }
@@ -296,15 +293,14 @@ TEST_F(LeaseOwnerTest, AClientIdIsBoundToTheKeyItFirstCameWith) {
   const ObjectId id = Listed(kAlice, 1);  // With the key of zeros.
   const CleanRequest forged{
       kAlice, kRun, SequenceNumber{INT64_MAX}, {{id}}, /*key=*/ClientKey{6, 6}};
-  const Response response = owner_.process.Received(forged, owner_.now);
+  const Response response = owner_.Received(forged);
   owner_.Run();
   EXPECT_EQ(std::get<Refusal>(response).code, Refusal::Code::kPermissionDenied);
   EXPECT_TRUE(Live(id));
   EXPECT_TRUE(Dirty(kAlice, 2, {{id}}).failures.empty()) << "and she is not locked out";
 
-  owner_.process.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{3}}, owner_.now);
-  EXPECT_EQ(std::get<Refusal>(owner_.process.Received(forged, owner_.now)).code,
-            Refusal::Code::kPermissionDenied)
+  owner_.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{3}});
+  EXPECT_EQ(std::get<Refusal>(owner_.Received(forged)).code, Refusal::Code::kPermissionDenied)
       << "also after she has left";
 }
 
@@ -312,9 +308,9 @@ TEST_F(LeaseOwnerTest, ADeclarationThatComesAfterTheReceiversDirtyIsVoid) {
   const ObjectId id = Listed(kAlice, 1);
   const Row row{id, TransitToken{kHolderTokenBit | 5}};
   Dirty(kBob, 1, {row});
-  owner_.process.Received(TransitRequest{kAlice, kRun, {}, {row}}, owner_.now);
+  owner_.Received(TransitRequest{kAlice, kRun, {}, {row}});
   EXPECT_EQ(owner_.process.sizes().transits, 0u);
-  owner_.process.Received(TransitRequest{kAlice, kRun, {}, {row}}, owner_.now);
+  owner_.Received(TransitRequest{kAlice, kRun, {}, {row}});
   EXPECT_EQ(owner_.process.sizes().transits, 0u) << "and so is a ghost of it";
 
   owner_.Sleep(TestLease().departed_term);
@@ -337,7 +333,7 @@ TEST_F(LeaseOwnerTest, AHandOnThatCameHomeIsRememberedForTheWholeTime) {
 TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {
   const ObjectId id = Listed(kAlice, 1);
   const TransitToken token{kHolderTokenBit | 5};
-  owner_.process.Received(TransitRequest{kAlice, kRun, seconds(2), {{id, token}}}, owner_.now);
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(2), {{id, token}}});
   EXPECT_TRUE(Dirty(kAlice, 2, {}).notices.empty());
   owner_.Sleep(seconds(3));
 
@@ -346,7 +342,7 @@ TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {
   EXPECT_EQ(Renew(kAlice, 3, DigestOf({id})).notices, expected) << "the answer may have been lost";
   RenewRequest seen{kAlice, kRun, SequenceNumber{3}, {}, DigestOf({id})};
   seen.notices_seen = 1;
-  EXPECT_TRUE(std::get<RenewResponse>(owner_.process.Received(seen, owner_.now)).notices.empty());
+  EXPECT_TRUE(std::get<RenewResponse>(owner_.Received(seen)).notices.empty());
 }
 
 TEST_F(LeaseOwnerTest, NoticesAreBoundedAndTheOldestAreDropped) {
@@ -355,7 +351,7 @@ TEST_F(LeaseOwnerTest, NoticesAreBoundedAndTheOldestAreDropped) {
   for (uint64_t i = 0; i < kNoticesMax + 5; ++i) {
     rows.push_back({id, TransitToken{kHolderTokenBit | i}});
   }
-  owner_.process.Received(TransitRequest{kAlice, kRun, seconds(2), rows}, owner_.now);
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(2), rows});
   owner_.Sleep(seconds(3));
   const std::vector<Notice> notices = Dirty(kAlice, 2, {}).notices;
   ASSERT_EQ(notices.size(), kNoticesMax);
@@ -363,8 +359,15 @@ TEST_F(LeaseOwnerTest, NoticesAreBoundedAndTheOldestAreDropped) {
 }
 
 TEST_F(LeaseOwnerTest, OnlyThisRunIsServed) {
-  const Response response = owner_.process.Received(
-      DirtyRequest{kAlice, Incarnation{8}, SequenceNumber{1}, {}, {}, {}}, owner_.now);
+  const Response response =
+      owner_.Received(DirtyRequest{kAlice, Incarnation{8}, SequenceNumber{1}, {}, {}, {}});
+  EXPECT_EQ(std::get<Refusal>(response).code, Refusal::Code::kWrongIncarnation);
+  EXPECT_EQ(owner_.process.sizes().clients, 0u);
+}
+
+TEST_F(LeaseOwnerTest, OnlyWhoMeansThisOwnerIsServed) {
+  const Response response = owner_.Received(DirtyRequest{
+      .client = kAlice, .incarnation = kRun, .sequence = SequenceNumber{1}, .owner = "alias:1"});
   EXPECT_EQ(std::get<Refusal>(response).code, Refusal::Code::kWrongIncarnation);
   EXPECT_EQ(owner_.process.sizes().clients, 0u);
 }
@@ -414,7 +417,7 @@ TEST_F(LeaseOwnerTest, TheOrderOfAClientsListingsIsASecretOfThisRun) {
       rows.push_back({node.process.Describe(handles.back()).id});
     }
     const Incarnation run = node.process.options().incarnation;
-    node.process.Received(DirtyRequest{kAlice, run, SequenceNumber{1}, {}, rows, {}}, node.now);
+    node.Received(DirtyRequest{kAlice, run, SequenceNumber{1}, {}, rows, {}});
     for (const Target handle : handles) node.Drop(handle);
     node.Sleep(seconds(11));
     std::vector<ObjectId> reclaimed;

@@ -20,7 +20,7 @@ class LeaseSelfCallTest : public LeaseOwnerTest {
     const Send call = std::exchange(owner_.sends, {}).front();
     ASSERT_EQ(call.peer, kSelfPeer);
     Response response = Refusal{Refusal::Code::kUnknownOutcome, "not reached"};
-    if (reached) response = owner_.process.Received(call.request, owner_.now);
+    if (reached) response = owner_.Received(call.request);
     owner_.process.Answered(call.peer, call.call, response, owner_.now);
     owner_.Run();
   }
@@ -109,7 +109,7 @@ TEST_F(LeaseSelfCallTest, ALateAnswerIsNotThatOfTheNextCall) {
   AnswerItself(false);
   owner_.Sleep(milliseconds(100));
   ASSERT_TRUE(CallsItself());
-  const Response response = owner_.process.Received(first.request, owner_.now);
+  const Response response = owner_.Received(first.request);
   owner_.process.Answered(first.peer, first.call, response, owner_.now);
   owner_.Run();
   EXPECT_TRUE(Live(id)) << "the second call is still under way";

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "dgc/core/process.h"
@@ -63,6 +64,15 @@ class Node {
     return *handle;
   }
   void Drop(Target handle) { process.Drop(handle, now); }
+  // As if it had come in; meant for this node unless it says otherwise.
+  Response Received(Request request) {
+    std::visit(
+        [this](auto& typed) {
+          if (typed.owner.empty()) typed.owner = process.options().owner;
+        },
+        request);
+    return process.Received(request, now);
+  }
   // A new own object, held by `holder` alone.
   Target HeldBy(Node& holder, WireRef* ref = nullptr) {
     const Target object = Export();
@@ -86,7 +96,7 @@ class Node {
     bool called = false;
     for (Send& send : outputs.sends) {
       if (send.peer == kSelfPeer && answers_itself) {
-        process.Answered(send.peer, send.call, process.Received(send.request, now), now);
+        process.Answered(send.peer, send.call, Received(send.request), now);
         called = true;
       } else {
         sends.push_back(std::move(send));
@@ -170,7 +180,7 @@ class Cluster {
     if (!cut_[peer.owner]) {
       for (Node* node : nodes_) {
         if (node->process.options().owner == peer.owner) {
-          response = node->process.Received(send.request, node->now);
+          response = node->Received(send.request);
         }
       }
     }

@@ -1,6 +1,7 @@
 // TempFolder: a folder that is nobody else's, gone with the object.
 //
 // Tests run side by side, in several builds and clones: no file of theirs has a name that is fixed.
+// Not thread-safe.
 #pragma once
 
 #include <gtest/gtest.h>

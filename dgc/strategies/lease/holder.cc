@@ -384,28 +384,38 @@ void LeaseHolder::SendOp(PeerIndex peer, Session& session, Op op, TimePoint now)
 }
 
 Request LeaseHolder::MakeRequest(PeerIndex peer, Session& session, Op op, TimePoint now) {
-  const Incarnation incarnation = context_.imports->GetPeer(peer).incarnation;
+  Request request = MakeUnaddressed(peer, session, op, now);
+  const Peer& owner = context_.imports->GetPeer(peer);
+  std::visit(
+      [&](auto& typed) {
+        typed.client = context_.self;
+        typed.owner = owner.owner;
+        typed.incarnation = owner.incarnation;
+        typed.key = KeyFor(peer);
+      },
+      request);
+  return request;
+}
+
+Request LeaseHolder::MakeUnaddressed(PeerIndex peer, Session& session, Op op, TimePoint now) {
   switch (op) {
     case Op::kDirty:
       return MakeDirty(peer, session, now);
     case Op::kClean:
       return MakeClean(peer, session, now);
     case Op::kTransit:
-      return MakeTransit(peer, session);
+      return MakeTransit(session);
     case Op::kGoodbye:
       session.op_sequence = SequenceNumber{next_sequence_++};
-      return GoodbyeRequest{context_.self, incarnation, session.op_sequence, KeyFor(peer)};
+      return GoodbyeRequest{.sequence = session.op_sequence};
     case Op::kRenew:
     case Op::kNone:
       break;
   }
   DGC_CHECK(Raw(session.acknowledged) != 0);
-  return RenewRequest{.client = context_.self,
-                      .incarnation = incarnation,
-                      .sequence = session.acknowledged,
+  return RenewRequest{.sequence = session.acknowledged,
                       .requested_term = options_.requested_term,
                       .held = session.held,
-                      .key = KeyFor(peer),
                       .notices_seen = session.notices_seen};
 }
 
@@ -427,11 +437,8 @@ void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
 
 DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint now) {
   session.op_sequence = SequenceNumber{next_sequence_++};
-  DirtyRequest request{.client = context_.self,
-                       .incarnation = context_.imports->GetPeer(peer).incarnation,
-                       .sequence = session.op_sequence,
+  DirtyRequest request{.sequence = session.op_sequence,
                        .requested_term = options_.requested_term,
-                       .key = KeyFor(peer),
                        .notices_seen = session.notices_seen};
   while (request.rows.size() < options_.batch_max &&
          Settle(peer, session.to_list, Phase::kToList)) {
@@ -470,10 +477,7 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
 CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session, TimePoint now) {
   session.op_sequence = SequenceNumber{next_sequence_++};
   session.clean_not_before = now + options_.clean_interval;
-  CleanRequest request{.client = context_.self,
-                       .incarnation = context_.imports->GetPeer(peer).incarnation,
-                       .sequence = session.op_sequence,
-                       .key = KeyFor(peer)};
+  CleanRequest request{.sequence = session.op_sequence};
   while (request.rows.size() < options_.batch_max &&
          Settle(peer, session.to_clean, Phase::kToClean)) {
     const ImportIndex import = session.to_clean.front();
@@ -489,12 +493,9 @@ CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session, TimePoint 
   return request;
 }
 
-TransitRequest LeaseHolder::MakeTransit(PeerIndex peer, Session& session) {
+TransitRequest LeaseHolder::MakeTransit(Session& session) {
   const HandOn first = session.hand_ons.front();
-  TransitRequest request{.client = context_.self,
-                         .incarnation = context_.imports->GetPeer(peer).incarnation,
-                         .requested_term = first.term,
-                         .key = KeyFor(peer)};
+  TransitRequest request{.requested_term = first.term};
   std::erase_if(session.hand_ons, [&](const HandOn& hand_on) {
     if (request.rows.size() >= options_.batch_max || hand_on.term != first.term) return false;
     request.rows.push_back({(*context_.imports)[hand_on.import].id, hand_on.transit});

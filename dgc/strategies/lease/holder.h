@@ -158,9 +158,11 @@ class LeaseHolder {
   TimePoint Due(const Session& session, Op op) const;
   void SendOp(PeerIndex peer, Session& session, Op op, TimePoint now);
   Request MakeRequest(PeerIndex peer, Session& session, Op op, TimePoint now);
+  // Whom it is from and for is not filled in yet, as in the three below.
+  Request MakeUnaddressed(PeerIndex peer, Session& session, Op op, TimePoint now);
   DirtyRequest MakeDirty(PeerIndex peer, Session& session, TimePoint now);
   CleanRequest MakeClean(PeerIndex peer, Session& session, TimePoint now);
-  TransitRequest MakeTransit(PeerIndex peer, Session& session);
+  TransitRequest MakeTransit(Session& session);
   void TakeTokens(PeerIndex peer, Session& session, bool for_dirty, std::vector<Row>* rows);
   // Drops outdated entries from the front; returns whether anything is left.
   bool Settle(PeerIndex peer, Fifo<ImportIndex>& list, Phase phase) const;

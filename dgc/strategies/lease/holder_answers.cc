@@ -24,6 +24,23 @@ constexpr Duration kRelistMax = std::chrono::seconds(1);
 // Notices that are remembered, so that none is reported twice.
 constexpr size_t kReportedMax = 4096;
 
+// The failures of an answer by the row of the request, asked for in ascending order.
+class FailuresByRow {
+ public:
+  explicit FailuresByRow(const std::vector<Failure>& failures)
+      : next_(failures.begin()), end_(failures.end()) {}
+
+  // Null if that row succeeded.
+  const Failure* Of(size_t row) {
+    while (next_ != end_ && next_->index < row) ++next_;
+    return next_ != end_ && next_->index == row ? &*next_ : nullptr;
+  }
+
+ private:
+  std::vector<Failure>::const_iterator next_;
+  const std::vector<Failure>::const_iterator end_;
+};
+
 }  // namespace
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
@@ -163,12 +180,12 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
   }
   bool stale = false;
   bool refused = false;
-  auto failure = response.failures.begin();
-  for (uint32_t i = 0; i < session.op_rows.size(); ++i) {
+  FailuresByRow failures(response.failures);
+  for (size_t i = 0; i < session.op_rows.size(); ++i) {
     const ImportIndex import = session.op_rows[i].import;
     const bool wanted = At(import).phase == Phase::kListing;
-    while (failure != response.failures.end() && failure->index < i) ++failure;
-    if (failure == response.failures.end() || failure->index != i) {
+    const Failure* const failure = failures.Of(i);
+    if (failure == nullptr) {
       Listed(session, session.op_rows[i]);
       if (wanted) At(import).phase = Phase::kListed;
       continue;
@@ -189,10 +206,9 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const DirtyResponse& resp
     }
   }
   // The rows of the tokens come after.
-  for (; failure != response.failures.end(); ++failure) {
-    if (failure->index < session.op_rows.size()) continue;
-    const size_t i = failure->index - session.op_rows.size();
-    if (i >= session.op_tokens.size()) break;
+  for (size_t i = 0; i < session.op_tokens.size(); ++i) {
+    const Failure* const failure = failures.Of(session.op_rows.size() + i);
+    if (failure == nullptr) continue;
     stale |= failure->reason == FailureReason::kStale;
     refused |= failure->reason == FailureReason::kQuota;
     TokenFailed(peer, session, session.op_tokens[i], *failure, now);
@@ -269,18 +285,17 @@ void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& respons
   HastenRenewal(session);
   std::vector<HandOn> refused;
   std::vector<HandOn> declared;  // Released by Answered().
-  auto failure = response.failures.begin();
-  for (uint32_t i = 0; i < session.op_hand_ons.size(); ++i) {
+  FailuresByRow failures(response.failures);
+  for (size_t i = 0; i < session.op_hand_ons.size(); ++i) {
     const HandOn& hand_on = session.op_hand_ons[i];
-    while (failure != response.failures.end() && failure->index < i) ++failure;
-    const bool failed = failure != response.failures.end() && failure->index == i;
-    if (failed && failure->reason == FailureReason::kQuota) {
+    const Failure* const failure = failures.Of(i);
+    if (failure != nullptr && failure->reason == FailureReason::kQuota) {
       DGC_PROBE("a quota refuses a hand-on");
       refused.push_back(hand_on);
       continue;
     }
     declared.push_back(hand_on);
-    if (failed && At(hand_on.import).phase == Phase::kListed) {
+    if (failure != nullptr && At(hand_on.import).phase == Phase::kListed) {
       Lose(session, hand_on.import, *failure);
     }
   }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
 #include "dgc/core/probe.h"
@@ -299,6 +300,11 @@ Response LeaseOwner::Received(const Request& request, TimePoint now) {
       [&](const auto& typed) -> Response {
         if (!typed.client.valid()) {
           return Refuse(Refusal::Code::kInvalidArgument, "the client id is zero");
+        }
+        if (typed.owner != context_.owner) {
+          return Refuse(Refusal::Code::kWrongIncarnation,
+                        absl::StrCat("the request is meant for \"", absl::CHexEscape(typed.owner),
+                                     "\"; this is \"", context_.owner, "\""));
         }
         if (Raw(context_.incarnation) == 0 || typed.incarnation != context_.incarnation) {
           return Refuse(Refusal::Code::kWrongIncarnation,

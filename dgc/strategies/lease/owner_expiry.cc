@@ -58,6 +58,7 @@ void LeaseOwner::CallSelf(TimePoint deadline) {
   // Any request will do; this one changes nothing, as nobody has that id.
   RenewRequest request;
   request.client = {context_.random->Next() | 1, context_.random->Next()};
+  request.owner = context_.owner;
   request.incarnation = context_.incarnation;
   request.sequence = SequenceNumber{1};
   request.key = {context_.random->Next(), context_.random->Next()};
