@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/macro/cases.h"
@@ -122,74 +125,116 @@ void Batches(const Arguments& arguments) {
   }
 }
 
-// Calls per second of `method` with `lanes` in flight; `take` is given each response.
-template <typename Request, typename Response, typename Prepare, typename Take>
-double CallRate(Peer* peer, typename Lane<BenchService::Stub, Request, Response>::Method method,
-                size_t lanes, Clock::duration length, Prepare prepare, Take take) {
-  using BenchLane = Lane<BenchService::Stub, Request, Response>;
-  Loop loop;
-  const auto begun = Clock::now();
-  const auto end = begun + length;
-  uint64_t calls = 0;
-  std::vector<std::unique_ptr<BenchLane>> all;
-  for (size_t lane = 0; lane < lanes; ++lane) {
-    all.push_back(std::make_unique<BenchLane>(&loop, peer->bench.get(), method, [&](BenchLane& me) {
-      ++calls;
-      take(me.response);
-      if (Clock::now() < end) me.Call(prepare);
-    }));
-  }
-  for (auto& lane : all) lane->Call(prepare);
-  loop.Run();
-  return static_cast<double>(calls) / Seconds(Clock::now() - begun);
-}
+namespace {
 
-// The caller names itself by its channel, or in the metadata of each call, and holds the latest
-// references for long enough that each is listed, and cleaned.
-void NewReferences(const Arguments& arguments) {
-  constexpr size_t kHeld = 5000;
-  Holder holder({});
-  Peer empty(arguments.empty);
-  Peer owner(arguments.owners[0]);
-  Peer named_owner(arguments.owners[0], &holder);
-  const auto plain = [&](size_t lanes, Clock::duration length) {
-    return CallRate<NewIdRequest, NewIdResponse>(
-        &empty, &BenchService::Stub::AsyncNewId, lanes, length, [](grpc::ClientContext*) {},
-        [](const NewIdResponse& response) {
-          if (response.low() == 0) std::abort();
-        });
-  };
-  const auto reference = [&](bool by_channel, size_t lanes, Clock::duration length) {
-    std::vector<Ref> held(kHeld);
-    size_t next = 0;
-    const double rate = CallRate<NewRefRequest, NewRefResponse>(
-        by_channel ? &named_owner : &owner, &BenchService::Stub::AsyncNewRef, lanes, length,
-        [&](grpc::ClientContext* context) {
-          if (!by_channel) holder.Identify(context);
-        },
-        [&](const NewRefResponse& response) {
-          Ref& ref = held[next++ % kHeld];
-          ref = holder.Import(response.ref());
-          if (!ref) std::abort();
-        });
-    held.clear();
-    if (!holder.Settle(std::chrono::seconds(10))) std::abort();
-    return rate;
-  };
-  for (const size_t lanes : {size_t{1}, kLanesMax}) {
-    const std::string name = "P2." + std::to_string(lanes);
-    plain(lanes, Length(arguments) / 4);
-    reference(true, lanes, Length(arguments) / 4);
-    for (int round = 0; round < arguments.rounds; ++round) {
-      const auto measure_plain = [&] {
-        Print(name + ".id.calls_per_second", plain(lanes, Length(arguments)));
-      };
-      if (round % 2 == 0) measure_plain();
-      Print(name + ".ref.calls_per_second", reference(true, lanes, Length(arguments)));
-      Print(name + ".ref_by_metadata.calls_per_second", reference(false, lanes, Length(arguments)));
-      if (round % 2 == 1) measure_plain();
+// Calls of one method, so many in flight at a time, in as many spells as one likes.
+template <typename Request, typename Response>
+class Calls {
+ public:
+  using BenchLane = Lane<BenchService::Stub, Request, Response>;
+
+  Calls(Peer* peer, typename BenchLane::Method method, size_t lanes,
+        std::function<void(grpc::ClientContext*)> prepare,
+        std::function<void(const Response&)> take)
+      : prepare_(std::move(prepare)), take_(std::move(take)) {
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      lanes_.push_back(std::make_unique<BenchLane>(&loop_, peer->bench.get(), method,
+                                                   [this](BenchLane& me) { Answered(&me); }));
     }
   }
+
+  void Run(Clock::duration length) {
+    const auto begun = Clock::now();
+    end_ = begun + length;
+    for (auto& lane : lanes_) lane->Call(prepare_);
+    loop_.Run();
+    seconds_ += Seconds(Clock::now() - begun);
+  }
+
+  // Of all spells since the last time it was asked.
+  double TakeRate() { return std::exchange(calls_, 0) / std::exchange(seconds_, 0); }
+
+ private:
+  void Answered(BenchLane* lane) {
+    ++calls_;
+    take_(lane->response);
+    if (Clock::now() < end_) lane->Call(prepare_);
+  }
+
+  const std::function<void(grpc::ClientContext*)> prepare_;
+  const std::function<void(const Response&)> take_;
+  Loop loop_;
+  std::vector<std::unique_ptr<BenchLane>> lanes_;
+  Clock::time_point end_{};
+  double calls_ = 0;
+  double seconds_ = 0;
+};
+
+using PlainCalls = Calls<NewIdRequest, NewIdResponse>;
+
+// Calls that return a new reference.  The latest are held for long enough that each is listed, and
+// cleaned.
+class ReferenceCalls : public Calls<NewRefRequest, NewRefResponse> {
+ public:
+  ReferenceCalls(Peer* peer, Holder* holder, size_t lanes,
+                 std::function<void(grpc::ClientContext*)> prepare)
+      : Calls(peer, &BenchService::Stub::AsyncNewRef, lanes, std::move(prepare),
+              [this, holder](const NewRefResponse& response) {
+                Ref& ref = held_[next_++ % kHeld];
+                ref = holder->Import(response.ref());
+                if (!ref) std::abort();
+              }) {}
+
+ private:
+  static constexpr size_t kHeld = 5000;
+  std::vector<Ref> held_ = std::vector<Ref>(kHeld);
+  size_t next_ = 0;
+};
+
+// The three ways of a call take turns of a fifth of a second: how many answers gRPC and the kernel
+// handle at a time, and how fast this machine is, changes from one second to the next.
+void NewReferences(const Arguments& arguments, size_t lanes) {
+  Holder holder({});
+  Peer owner(arguments.owners[0], &holder);
+  Peer unnamed_owner(arguments.owners[0]);
+  PlainCalls plain(
+      &owner, &BenchService::Stub::AsyncNewId, lanes, [](grpc::ClientContext*) {},
+      [](const NewIdResponse& response) {
+        if (response.low() == 0) std::abort();
+      });
+  ReferenceCalls by_channel(&owner, &holder, lanes, [](grpc::ClientContext*) {});
+  ReferenceCalls by_metadata(&unnamed_owner, &holder, lanes,
+                             [&](grpc::ClientContext* context) { holder.Identify(context); });
+  const std::string name = "P2." + std::to_string(lanes);
+  const auto turns = [&](double seconds) {
+    constexpr auto kTurn = std::chrono::milliseconds(200);
+    for (double left = seconds; left > 0; left -= 2 * Seconds(kTurn)) {
+      plain.Run(kTurn);
+      by_channel.Run(kTurn);
+      by_metadata.Run(2 * kTurn);
+      by_channel.Run(kTurn);
+      plain.Run(kTurn);
+    }
+  };
+  const auto print = [&] {
+    Print(name + ".id.calls_per_second", plain.TakeRate());
+    Print(name + ".ref.calls_per_second", by_channel.TakeRate());
+    Print(name + ".ref_by_metadata.calls_per_second", by_metadata.TakeRate());
+  };
+  turns(arguments.seconds / 4);
+  plain.TakeRate();
+  by_channel.TakeRate();
+  by_metadata.TakeRate();
+  for (int round = 0; round < arguments.rounds; ++round) {
+    turns(arguments.seconds);
+    print();
+  }
+}
+
+}  // namespace
+
+void NewReferences(const Arguments& arguments) {
+  for (const size_t lanes : {size_t{1}, kLanesMax}) NewReferences(arguments, lanes);
 }
 
 void Renewals(const Arguments& arguments) {

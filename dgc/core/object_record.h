@@ -3,6 +3,7 @@
 // Shared by the object table and its local collector only.  A plain value.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -20,7 +21,7 @@ struct ObjectRecord {
     kGone,    // Reclaimed; stays while a count below is not zero.
   };
 
-  // What a Dirty or Clean touches comes first, in 32 bytes.
+  // What a Dirty or Clean touches comes first, in kHotBytes.
   ObjectId id;
   uint32_t pins = 0;
   uint32_t remote_holds = 0;
@@ -28,16 +29,19 @@ struct ObjectRecord {
   uint32_t mark = 0;
   uint16_t type = 0;
   State state = State::kFree;
-  bool doomed = false;
-  uint32_t local_in = 0;
   // What the latest decrement was due to.
   ReclaimReason last_cause = ReclaimReason::kUnspecified;
+  uint32_t local_in = 0;
+  bool doomed = false;
   // Null while there is none: most objects are leaves.
   std::unique_ptr<std::vector<Target>> edges;
+
+  static constexpr size_t kHotBytes = 32;
 
   bool rooted() const { return pins != 0 || remote_holds != 0; }
 };
 
 static_assert(sizeof(ObjectRecord) == 48, "a design input: see bench P4");
+static_assert(offsetof(ObjectRecord, local_in) == ObjectRecord::kHotBytes);
 
 }  // namespace dgc

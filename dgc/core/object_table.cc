@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
+#include "dgc/core/prefetch.h"
 #include "dgc/core/probe.h"
 
 namespace dgc {
@@ -72,9 +73,9 @@ std::optional<ObjectIndex> ObjectTable::Find(const ObjectId& id, ObjectIndex hin
 }
 
 void ObjectTable::Prefetch(ObjectIndex object) const {
-  const auto* const record = reinterpret_cast<const char*>(&records_[Raw(object)]);
-  __builtin_prefetch(record, /*rw=*/1);
-  __builtin_prefetch(record + sizeof(ObjectRecord) - 1, /*rw=*/1);  // It may be across two lines.
+  const auto* const record = reinterpret_cast<const char*>(&Get(object));
+  dgc::Prefetch(record);
+  dgc::Prefetch(record + ObjectRecord::kHotBytes - 1);  // They may be across two lines.
 }
 
 Failure ObjectTable::WhyAbsent(const ObjectId& id, TimePoint now) const {

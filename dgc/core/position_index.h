@@ -21,6 +21,7 @@
 
 #include "dgc/core/check.h"
 #include "dgc/core/ids.h"
+#include "dgc/core/prefetch.h"
 
 namespace dgc {
 
@@ -55,7 +56,7 @@ class PositionIndex {
 
   // Brings what Find() and Peek() will need closer.
   void Prefetch(uint32_t tag) const {
-    if (capacity_ != 0) __builtin_prefetch(&slots_[Home(tag)]);
+    if (capacity_ != 0) dgc::Prefetch(&slots_[Home(tag)]);
   }
 
   // REQUIRES: the position is not in it, and below 2^32 - 1.

@@ -18,8 +18,8 @@ namespace {
 constexpr Duration kNap = std::chrono::milliseconds(1);
 
 // While others want the lock and there is much to reap, the reaper rests this many times as long
-// as it held it; with what a sleep takes beyond that, 10^6 objects go in about three seconds.
-constexpr int kRestPerHold = 2;
+// as it held it; with what a sleep takes beyond that, 10^6 objects go in two to three seconds.
+constexpr int kRestPerHold = 4;
 // Others are taken to want the lock for so long after the last of them had it.
 constexpr Duration kBusy = std::chrono::milliseconds(20);
 

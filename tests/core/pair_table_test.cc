@@ -72,7 +72,7 @@ TEST(PairTableTest, StaysWithinItsDensityWhileItGrowsAndShrinks) {
   PairTable table;
   for (uint32_t i = 0; i < 100'000; ++i) {
     table.Insert(ObjectIndex{i}, kOne);
-    ASSERT_LE(table.bytes(), std::max<size_t>(48, 24 * table.size() + 36));
+    ASSERT_LE(table.bytes(), std::max<size_t>(48, 29 * table.size() + 36));
   }
   for (uint32_t i = 0; i < 99'999; ++i) {
     table.Erase(ObjectIndex{i});

@@ -534,9 +534,8 @@ Response LeaseOwner::On(const GoodbyeRequest& request, TimePoint) {
 bool LeaseOwner::Work(size_t& budget) {
   while (budget > 0 && !reaping_.empty()) {
     Reaping& front = reaping_.front();
-    const auto ahead = front.listings.LookAhead(front.cursor);
-    if (ahead.has_value()) context_.objects->Prefetch(*ahead);
-    const auto object = front.listings.TakeAny(front.cursor);
+    const auto object = front.listings.TakeAny(
+        front.cursor, [this](ObjectIndex soon) { context_.objects->Prefetch(soon); });
     if (!object.has_value()) {
       reaping_.pop_front();
       continue;
