@@ -111,7 +111,9 @@ void TakeAll(benchmark::State& state) {
     for (uint32_t key = 0; key < size; ++key) table.Insert(ObjectIndex{key}, SequenceNumber{1});
     state.ResumeTiming();
     size_t cursor = 0;
-    while (const auto object = table.TakeAny(cursor)) benchmark::DoNotOptimize(*object);
+    while (const auto object = table.TakeAny(cursor, [](ObjectIndex) {})) {
+      benchmark::DoNotOptimize(*object);
+    }
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * size);
 }

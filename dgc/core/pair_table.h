@@ -2,7 +2,7 @@
 //
 // The most numerous thing an owner keeps: one entry per (client, object) pair, ten million in one
 // process by design.  So it is a hash table of the project's own:
-//   * 12 bytes a slot, from 5/12 to 5/8 full: 19 to 29 bytes per pair, against 19 to 39 for
+//   * 12 bytes a slot, 5/12 to 1/2 full: 24 to 29 bytes per pair, against 19 to 39 for
 //     absl::flat_hash_map, and two cache lines, next to each other, for a look-up in a big table;
 //   * its order is a function of the calls alone (absl's depends on addresses), so what is
 //     reclaimed first after a lapse is the same in every run of the simulator;
@@ -80,7 +80,7 @@ class PairTable {
 
   // REQUIRES: `object` is absent.
   void Insert(ObjectIndex object, SequenceNumber sequence) {
-    if ((size_ + 1) * 8 > capacity_ * 5) Rehash(std::max(capacity_ + capacity_ / 2, kCapacityMin));
+    if ((size_ + 1) * 2 > capacity_) Rehash(std::max(capacity_ + capacity_ / 5 + 1, kCapacityMin));
     Entry& entry = slots_[Probe(Raw(object))];
     entry.key_ = Raw(object);
     entry.set_sequence(sequence);
@@ -111,9 +111,6 @@ class PairTable {
     slots_[cursor++].key_ = kEmpty;
     --size_;
     return object;
-  }
-  std::optional<ObjectIndex> TakeAny(size_t& cursor) {
-    return TakeAny(cursor, [](ObjectIndex) {});
   }
 
   // Removes every entry for which `gone(object, sequence)` holds.  O(capacity), in place.  An entry
@@ -168,7 +165,7 @@ class PairTable {
       slots_.reset();
       capacity_ = 0;
     } else if (capacity_ > kCapacityMin && size_ * 6 < capacity_) {
-      Rehash(std::max(size_ * 2, kCapacityMin));
+      Rehash(std::max(size_ * 5 / 2, kCapacityMin));
     }
   }
 

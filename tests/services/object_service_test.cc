@@ -494,9 +494,10 @@ TEST_F(ObjectServiceTest, ListsBeyondTheMaximumAreRefusedUntilOneEnds) {
   EXPECT_EQ(status_of_another().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   calls.front().context.TryCancel();
   const absl::Time end = absl::Now() + kPatience;
-  while (!status_of_another().ok() && absl::Now() < end) {
-  }
-  EXPECT_TRUE(status_of_another().ok());
+  // Once only: a list has ended for the host a little after its caller has heard so.
+  bool accepted = false;
+  while (!accepted && absl::Now() < end) accepted = status_of_another().ok();
+  EXPECT_TRUE(accepted);
   for (Call& call : calls) call.context.TryCancel();
 }
 
