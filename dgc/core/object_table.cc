@@ -10,6 +10,13 @@
 
 namespace dgc {
 
+namespace {
+
+// How many objects ahead of its use memory is fetched.
+constexpr size_t kAhead = 8;
+
+}  // namespace
+
 using State = ObjectRecord::State;
 
 ObjectTable::ObjectTable(ObjectTableOptions options, Counters* counters, TypeTable* types,
@@ -260,6 +267,16 @@ void ObjectTable::AfterDecrement(ObjectIndex object, ReclaimReason why) {
   }
 }
 
+// Of many that are doomed, the next ones: their records, then where they will be remembered.
+void ObjectTable::PrefetchDoomed() const {
+  const auto at = [this](size_t ahead) { return doomed_[doomed_.size() - 1 - ahead]; };
+  if (doomed_.size() > 2 * kAhead) Prefetch(at(2 * kAhead));
+  if (doomed_.size() > kAhead) {
+    const ObjectId& id = Get(at(kAhead)).id;
+    remembered_by_id_.Prefetch(TagOf(id.high, id.low));
+  }
+}
+
 void ObjectTable::Remember(const ObjectId& id, ReclaimReason reason, TimePoint now) {
   if (options_.reclaimed_remembered_max == 0) return;
   if (remembered_.size() < options_.reclaimed_remembered_max) {
@@ -268,6 +285,8 @@ void ObjectTable::Remember(const ObjectId& id, ReclaimReason reason, TimePoint n
   } else {
     DGC_PROBE("a reclaim is forgotten for want of room");
     if (remembered_next_ == remembered_.size()) remembered_next_ = 0;
+    const ObjectId& soon = remembered_[(remembered_next_ + kAhead) % remembered_.size()].id;
+    remembered_by_id_.Prefetch(TagOf(soon.high, soon.low));
     const ObjectId& oldest = remembered_[remembered_next_].id;
     remembered_by_id_.Erase(TagOf(oldest.high, oldest.low),
                             static_cast<uint32_t>(remembered_next_));
@@ -287,7 +306,11 @@ void ObjectTable::End(ObjectIndex object, ReclaimReason reason, TimePoint now,
   record.state = State::kGone;
   ++counters_->objects_reclaimed[static_cast<size_t>(reason)];
   reclaimed->push_back({object, record.id, reason});
-  dismantling_ = object;
+  if (record.edges != nullptr) {
+    dismantling_ = object;
+  } else {
+    FreeIfUnused(object);
+  }
 }
 
 void ObjectTable::Dismantle(std::vector<ImportIndex>* dropped) {
@@ -330,8 +353,7 @@ bool ObjectTable::Work(size_t budget, TimePoint now, std::vector<Reclaimed>* rec
       Dismantle(dropped);
     } else if (!doomed_.empty()) {
       --budget;
-      constexpr size_t kAhead = 8;
-      if (doomed_.size() > kAhead) Prefetch(doomed_[doomed_.size() - 1 - kAhead]);
+      PrefetchDoomed();
       const ObjectIndex object = doomed_.back();
       doomed_.pop_back();
       ObjectRecord& record = At(object);

@@ -160,6 +160,7 @@ class ObjectTable {
   ObjectRecord& At(ObjectIndex object) { return records_[Raw(object)]; }
   void RemoveEdgeAt(ObjectIndex from, size_t position);
   void Doom(ObjectIndex object);
+  void PrefetchDoomed() const;
   void AfterDecrement(ObjectIndex object, ReclaimReason why);
   void End(ObjectIndex object, ReclaimReason reason, TimePoint now,
            std::vector<Reclaimed>* reclaimed);

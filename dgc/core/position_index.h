@@ -66,6 +66,12 @@ class PositionIndex {
     ++size_;
   }
 
+  void Clear() {
+    slots_.reset();
+    capacity_ = 0;
+    size_ = 0;
+  }
+
   // REQUIRES: was inserted with this tag.
   void Erase(uint32_t tag, uint32_t position) {
     size_t hole = Home(tag);

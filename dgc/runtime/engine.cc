@@ -58,6 +58,7 @@ Engine::Engine(EngineOptions options, EngineParts parts)
       random_(std::move(parts.random)),
       transport_(std::move(parts.transport)),
       process_(options_.process, options_.strategy, random_.get()),
+      payloads_(random_->Next()),
       finalizer_([this](Finalization& finalization) { Finalize(&finalization); }),
       notifier_([this](const Event& event) { Notify(event); }) {}
 

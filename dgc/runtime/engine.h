@@ -229,7 +229,7 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   // Constant after construction.
   const EngineOptions options_;
   const std::shared_ptr<Clock> clock_;
-  const std::unique_ptr<Random> random_;  // Used by process_ only.
+  const std::unique_ptr<Random> random_;  // After construction: used by process_ only.
   const std::unique_ptr<Transport> transport_;
 
   // How many inputs came or wait for the lock; tells the reaper that others want it.

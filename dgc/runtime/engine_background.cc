@@ -86,8 +86,14 @@ void Engine::CollectSends(Effects* effects) {
 
 // Before the lock is released: a position may be used again after that.
 void Engine::CollectReclaimed() {
+  constexpr size_t kAhead = 8;
   const WallTime time = std::chrono::system_clock::now();
-  for (const Reclaimed& reclaimed : outputs_.reclaimed) {
+  const std::vector<Reclaimed>& all = outputs_.reclaimed;
+  for (size_t i = 0; i < all.size() + 2 * kAhead; ++i) {
+    if (i < all.size()) payloads_.Prefetch(all[i].object);
+    if (i >= kAhead && i - kAhead < all.size()) payloads_.PrefetchAddress(all[i - kAhead].object);
+    if (i < 2 * kAhead) continue;
+    const Reclaimed& reclaimed = all[i - 2 * kAhead];
     PayloadTable::Payload payload = payloads_.Take(reclaimed.object);
     if (payload.object == nullptr) continue;  // Refused by AdoptType.
     chores_.finalizations.push_back({reclaimed.id, reclaimed.reason, kinds_[payload.kind].wire_type,

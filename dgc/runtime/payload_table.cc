@@ -6,18 +6,13 @@
 
 namespace dgc {
 
-size_t PayloadTable::Hash::operator()(const void* address) const {
-  return static_cast<size_t>(Mix(reinterpret_cast<uintptr_t>(address)));
-}
-
 void PayloadTable::Put(ObjectIndex object, const std::shared_ptr<void>& payload, uint16_t kind) {
   const uint32_t index = Raw(object);
   while (chunks_.size() <= index / kChunk) chunks_.push_back(std::make_unique<Chunk>());
   DGC_CHECK(At(index) == nullptr);
   At(index) = payload;
   chunks_[index / kChunk]->kinds[index % kChunk] = kind;
-  const bool added = by_address_.insert(index).second;
-  DGC_CHECK(added);
+  by_address_.Insert(TagOf(payload.get()), index);
 }
 
 const std::shared_ptr<void>& PayloadTable::Get(ObjectIndex object) const {
@@ -31,13 +26,27 @@ uint16_t PayloadTable::KindOf(ObjectIndex object) const {
 }
 
 std::optional<ObjectIndex> PayloadTable::Find(const void* address) const {
-  const auto it = by_address_.find(address);
-  if (it == by_address_.end()) return std::nullopt;
-  return ObjectIndex{*it};
+  const auto found =
+      by_address_.Find(TagOf(address), [&](uint32_t index) { return At(index).get() == address; });
+  if (!found.has_value()) return std::nullopt;
+  return ObjectIndex{*found};
 }
 
 void PayloadTable::Disown(ObjectIndex object) {
-  if (Get(object) != nullptr) by_address_.erase(Raw(object));
+  const uint32_t tag = TagOf(Get(object).get());
+  const auto owns = [&](uint32_t index) { return index == Raw(object); };
+  if (by_address_.Find(tag, owns).has_value()) by_address_.Erase(tag, Raw(object));
+}
+
+void PayloadTable::Prefetch(ObjectIndex object) const {
+  const uint32_t index = Raw(object);
+  if (index / kChunk >= chunks_.size()) return;
+  dgc::Prefetch(&At(index));
+  dgc::Prefetch(&chunks_[index / kChunk]->kinds[index % kChunk]);
+}
+
+void PayloadTable::PrefetchAddress(ObjectIndex object) const {
+  by_address_.Prefetch(TagOf(Get(object).get()));
 }
 
 PayloadTable::Payload PayloadTable::Take(ObjectIndex object) {
@@ -48,7 +57,7 @@ PayloadTable::Payload PayloadTable::Take(ObjectIndex object) {
 
 std::vector<std::shared_ptr<void>> PayloadTable::TakeAll() {
   std::vector<std::shared_ptr<void>> payloads;
-  by_address_.clear();
+  by_address_.Clear();
   for (auto& chunk : chunks_) {
     for (auto& payload : chunk->objects) {
       if (payload != nullptr) payloads.push_back(std::move(payload));

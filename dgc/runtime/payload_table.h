@@ -1,6 +1,6 @@
 // PayloadTable: the application's objects, by position in the object table and by address.
 //
-// 18 bytes per object and 5 to 11 for the address index.  An address belongs to one exported
+// 18 bytes per object and 11 to 16 for the address index.  An address belongs to one exported
 // object at a time; objects on their way out give theirs up.  Thread-compatible.
 #pragma once
 
@@ -10,8 +10,8 @@
 #include <optional>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "dgc/core/ids.h"
+#include "dgc/core/position_index.h"
 
 namespace dgc {
 
@@ -22,7 +22,8 @@ class PayloadTable {
     uint16_t kind = 0;
   };
 
-  PayloadTable() : by_address_(0, Hash{this}, Eq{this}) {}
+  // `secret`: random, known to nobody outside this process.
+  explicit PayloadTable(uint64_t secret) : by_address_(secret) {}
   PayloadTable(const PayloadTable&) = delete;
   PayloadTable& operator=(const PayloadTable&) = delete;
 
@@ -39,6 +40,10 @@ class PayloadTable {
   void Disown(ObjectIndex object);
   // Takes the payload out; null if there is none.
   Payload Take(ObjectIndex object);
+  // For batches, to overlap their cache misses: some objects ahead Prefetch(), nearer
+  // PrefetchAddress(), then Take().
+  void Prefetch(ObjectIndex object) const;
+  void PrefetchAddress(ObjectIndex object) const;
   // Takes everything out.
   std::vector<std::shared_ptr<void>> TakeAll();
 
@@ -48,20 +53,9 @@ class PayloadTable {
     std::array<std::shared_ptr<void>, kChunk> objects;
     std::array<uint16_t, kChunk> kinds;
   };
-  struct Hash {
-    using is_transparent = void;
-    const PayloadTable* table;
-    size_t operator()(const void* address) const;
-    size_t operator()(uint32_t index) const { return (*this)(table->At(index).get()); }
-  };
-  struct Eq {
-    using is_transparent = void;
-    const PayloadTable* table;
-    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
-    bool operator()(uint32_t a, const void* b) const { return table->At(a).get() == b; }
-    bool operator()(const void* a, uint32_t b) const { return table->At(b).get() == a; }
-  };
-
+  static uint32_t TagOf(const void* address) {
+    return dgc::TagOf(0, reinterpret_cast<uintptr_t>(address));
+  }
   const std::shared_ptr<void>& At(uint32_t index) const {
     return chunks_[index / kChunk]->objects[index % kChunk];
   }
@@ -70,7 +64,7 @@ class PayloadTable {
   }
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
-  absl::flat_hash_set<uint32_t, Hash, Eq> by_address_;
+  PositionIndex by_address_;
 };
 
 }  // namespace dgc

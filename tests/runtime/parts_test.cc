@@ -25,8 +25,10 @@ using ::testing::Eq;
 using ::testing::Optional;
 using ::testing::SizeIs;
 
+constexpr uint64_t kSecret = 1;
+
 TEST(PayloadTableTest, FindsByAddressUntilTakenOrDisowned) {
-  PayloadTable table;
+  PayloadTable table(kSecret);
   const auto first = std::make_shared<int>(1);
   const auto second = std::make_shared<int>(2);
   table.Put(ObjectIndex{5}, first, 3);
@@ -48,7 +50,7 @@ TEST(PayloadTableTest, FindsByAddressUntilTakenOrDisowned) {
 }
 
 TEST(PayloadTableTest, DisownedAddressBelongsToTheNextObject) {
-  PayloadTable table;
+  PayloadTable table(kSecret);
   const auto object = std::make_shared<int>(1);
   table.Put(ObjectIndex{1}, object, 0);
   table.Disown(ObjectIndex{1});
@@ -60,12 +62,16 @@ TEST(PayloadTableTest, DisownedAddressBelongsToTheNextObject) {
 }
 
 TEST(PayloadTableTest, TakeAllEmptiesIt) {
-  PayloadTable table;
+  PayloadTable table(kSecret);
   for (uint32_t i = 0; i < 3000; ++i) {
     table.Put(ObjectIndex{i}, std::make_shared<int>(static_cast<int>(i)), 0);
   }
-  EXPECT_THAT(table.TakeAll(), SizeIs(3000));
+  const auto taken = table.TakeAll();
+  EXPECT_THAT(taken, SizeIs(3000));
   EXPECT_THAT(table.TakeAll(), SizeIs(0));
+  EXPECT_THAT(table.Find(taken[0].get()), Eq(std::nullopt));
+  table.Put(ObjectIndex{7}, taken[0], 0);
+  EXPECT_THAT(table.Find(taken[0].get()), Optional(ObjectIndex{7}));
 }
 
 // Appendix A of the paper: the key is 00 01 ... 0f, the text 00 01 ... 0e.
