@@ -1,6 +1,6 @@
 // PositionIndex: finds the position of a record in a table by a 32-bit tag of its key.
 //
-// The records keep the keys; the index keeps 8 bytes a slot, a half to three quarters full.  As the
+// The records keep the keys; the index keeps 8 bytes a slot, two to three fifths full.  As the
 // tag stands in the slot, a likely position is known without a look at the record (Peek), so that
 // whoever handles a batch can fetch records before it needs them, and the index grows without
 // touching a record, in one pass from front to back.  Linear probing, backward-shift deletion; its
@@ -61,7 +61,7 @@ class PositionIndex {
 
   // REQUIRES: the position is not in it, and below 2^32 - 1.
   void Insert(uint32_t tag, uint32_t position) {
-    if ((size_ + 1) * 4 > capacity_ * 3) Rehash(std::max(capacity_ + capacity_ / 2, kCapacityMin));
+    if ((size_ + 1) * 5 > capacity_ * 3) Rehash(std::max(capacity_ + capacity_ / 2, kCapacityMin));
     Put({tag, position});
     ++size_;
   }

@@ -20,6 +20,8 @@ constexpr Duration kNap = std::chrono::milliseconds(1);
 // While others want the lock and there is much to reap, the reaper rests this many times as long
 // as it held it; with what a sleep takes beyond that, 10^6 objects go in two to three seconds.
 constexpr int kRestPerHold = 4;
+// But not longer, as it renews too: what seems a long hold was a pause of this process.
+constexpr Duration kRestMax = std::chrono::milliseconds(5);
 // Others are taken to want the lock for so long after the last of them had it.
 constexpr Duration kBusy = std::chrono::milliseconds(20);
 
@@ -204,7 +206,9 @@ Duration Engine::Pace(TimePoint begun, bool more, bool active) {
   const uint64_t inputs = inputs_.load(std::memory_order_relaxed);
   const TimePoint now = clock_->Now();
   if (std::exchange(inputs_seen_, inputs) != inputs) busy_until_ = now + kBusy;
-  if (more) return now < busy_until_ ? kRestPerHold * (now - begun) : Duration::zero();
+  if (more) {
+    return now < busy_until_ ? std::min(kRestPerHold * (now - begun), kRestMax) : Duration::zero();
+  }
 
   TimePoint until = process_.wake_at().value_or(TimePoint::max());
   // Work that must wait, because there is no room or this process is leaving.

@@ -1,6 +1,6 @@
 // PayloadTable: the application's objects, by position in the object table and by address.
 //
-// 18 bytes per object and 11 to 16 for the address index.  An address belongs to one exported
+// 18 bytes per object and 13 to 20 for the address index.  An address belongs to one exported
 // object at a time; objects on their way out give theirs up.  Thread-compatible.
 #pragma once
 

@@ -620,6 +620,19 @@ TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {
   EXPECT_LE(before - owner.stats().objects, Engine::kWorkBudget);
 }
 
+// It renews too: a rest five times as long as a pause cost the references of the paused process.
+TEST(EngineTest, ReaperDoesNotRestForLongAfterAPauseWithinItsTurn) {
+  World world;
+  Engine& owner = world.AddOwner("owner:1");
+  for (int i = 0; i < 1000; ++i) Export(owner, std::make_shared<Upload>());
+  world.clock->AdvanceAtRead(2, seconds(7));  // The turn begins with the first.
+
+  const Duration rest = owner.Turn();
+
+  EXPECT_GT(rest, Duration::zero());
+  EXPECT_LE(rest, milliseconds(5));
+}
+
 TEST(EngineTest, ReaperSleepsWhileTheBrakeHoldsReaping) {
   World world;
   world.lease.brake_percent = 50;

@@ -121,6 +121,18 @@ TEST(MetricsTest, NumbersAreThoseOfTheProcess) {
             std::string::npos);
 }
 
+TEST(MetricsTest, ReapingThatIsHeldShows) {
+  Owner owner({.name = "owner:1"});
+  const auto text = [&] {
+    return prometheus::TextSerializer().Serialize(owner.metrics()->Collect());
+  };
+  EXPECT_NE(text().find("\ndgc_reaping_braked 0\n"), std::string::npos) << text();
+  owner.SetReaping(ReapingMode::kHeld);
+  EXPECT_NE(text().find("\ndgc_reaping_braked 1\n"), std::string::npos) << text();
+  owner.SetReaping(ReapingMode::kAutomatic);
+  EXPECT_NE(text().find("\ndgc_reaping_braked 0\n"), std::string::npos) << text();
+}
+
 TEST(MetricsTest, ScrapeAfterShutdownIsSafe) {
   std::shared_ptr<prometheus::Collectable> metrics;
   {

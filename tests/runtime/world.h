@@ -27,10 +27,20 @@ namespace dgc::testing {
 
 class ManualClock final : public Clock {
  public:
-  TimePoint Now() override { return TimePoint(Duration(now_.load())); }
+  TimePoint Now() override {
+    if (reads_left_.load() > 0 && reads_left_.fetch_sub(1) == 1) Advance(jump_);
+    return TimePoint(Duration(now_.load()));
+  }
   void Advance(Duration duration) { now_.fetch_add(duration.count()); }
+  // Just before the `read`th reading from now, as if the process was stopped there.
+  void AdvanceAtRead(int read, Duration duration) {
+    jump_ = duration;
+    reads_left_ = read;
+  }
 
  private:
+  Duration jump_{};
+  std::atomic<int> reads_left_{0};
   std::atomic<int64_t> now_{Duration(std::chrono::hours(1)).count()};
 };
 

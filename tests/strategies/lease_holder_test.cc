@@ -54,6 +54,22 @@ TEST_F(LeaseHolderTest, AShortLivedReferenceCostsOneRow) {
   EXPECT_EQ(alice_.process.counters().rows_sent, 1u);
 }
 
+TEST_F(LeaseHolderTest, AnOwnerThatDoesNotAnswerHoldsUpNoOther) {
+  owner_.HeldBy(alice_);
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  ASSERT_EQ(std::exchange(alice_.sends, {}).size(), 1u) << "which is never answered";
+
+  WireRef ref;
+  const Target handle = other_.HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(60));
+  EXPECT_TRUE(other_.Live(ref));
+  EXPECT_EQ(other_.process.sizes().listings, 1u);
+  alice_.Drop(handle);
+  cluster_.Sleep(milliseconds(100));
+  EXPECT_FALSE(other_.Live(ref));
+}
+
 TEST_F(LeaseHolderTest, NoCallWaitsForMoreThanAFifthOfTheTerm) {
   const Target handle = owner_.HeldBy(alice_);
   alice_.now += milliseconds(10);

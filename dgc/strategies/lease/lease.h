@@ -46,8 +46,8 @@ struct LeaseOptions {
   // Bounds; a request of one client more is RESOURCE_EXHAUSTED and changes nothing, of the others
   // each row that would go over one is refused (FailureReason::kQuota).
   uint32_t clients_max = 1 << 20;
-  uint64_t listings_max = uint64_t{1} << 31;
-  uint64_t listings_per_client_max = uint64_t{1} << 31;
+  uint64_t listings_max = uint64_t{1} << 28;
+  uint64_t listings_per_client_max = uint64_t{1} << 25;
   uint64_t transits_max = 1 << 23;
   uint64_t transits_per_client_max = 1 << 22;
   // Transit leases of callers that have no lease here (yet), all of them together.
