@@ -9,7 +9,6 @@
 #include "dgc/core/probe.h"
 
 namespace dgc {
-
 namespace {
 
 // How many objects ahead of its use memory is fetched.

@@ -4,6 +4,8 @@
 // Changes nothing but the time things take, and any address will do.  Thread-safe.
 #pragma once
 
+#include <cstddef>
+
 namespace dgc {
 
 inline void Prefetch(const void* address) {
@@ -11,6 +13,18 @@ inline void Prefetch(const void* address) {
   // GCC 12 takes a function that does nothing else for one without any effect, and drops the calls
   // of it: to the compiler this is one.
   asm volatile("");
+}
+
+// Calls far(i), near(i) and use(i) for each i below `size`, each in order: near(i) kAhead turns after
+// far(i), use(i) as many after near(i).  For what is reached in two steps: far() fetches what near()
+// reads, near() what use() does.  At most kAhead are between near() and use() at a time.
+template <size_t kAhead, typename Far, typename Near, typename Use>
+void FetchAhead(size_t size, Far far, Near near, Use use) {
+  for (size_t i = 0; i < size + 2 * kAhead; ++i) {
+    if (i >= 2 * kAhead) use(i - 2 * kAhead);
+    if (i >= kAhead && i - kAhead < size) near(i - kAhead);
+    if (i < size) far(i);
+  }
 }
 
 }  // namespace dgc

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "dgc/core/check.h"
+#include "dgc/core/prefetch.h"
 
 namespace dgc {
 
@@ -10,6 +11,7 @@ void PayloadTable::Put(ObjectIndex object, const std::shared_ptr<void>& payload,
   const uint32_t index = Raw(object);
   while (chunks_.size() <= index / kChunk) chunks_.push_back(std::make_unique<Chunk>());
   DGC_CHECK(At(index) == nullptr);
+  DGC_CHECK(!Find(payload.get()).has_value());
   At(index) = payload;
   chunks_[index / kChunk]->kinds[index % kChunk] = kind;
   by_address_.Insert(TagOf(payload.get()), index);

@@ -620,7 +620,7 @@ TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {
   EXPECT_LE(before - owner.stats().objects, Engine::kWorkBudget);
 }
 
-// It renews too: a rest five times as long as a pause cost the references of the paused process.
+// It renews too: a rest four times as long as the pause could cost what the process holds.
 TEST(EngineTest, ReaperDoesNotRestForLongAfterAPauseWithinItsTurn) {
   World world;
   Engine& owner = world.AddOwner("owner:1");

@@ -61,6 +61,14 @@ TEST(PayloadTableTest, DisownedAddressBelongsToTheNextObject) {
   EXPECT_THAT(table.Find(object.get()), Optional(ObjectIndex{2}));
 }
 
+TEST(PayloadTableDeathTest, AnAddressBelongsToOneObjectAtATime) {
+  PayloadTable table(kSecret);
+  const auto object = std::make_shared<int>(1);
+  table.Put(ObjectIndex{1}, object, 0);
+
+  EXPECT_DEATH(table.Put(ObjectIndex{2}, object, 0), "Find");
+}
+
 TEST(PayloadTableTest, TakeAllEmptiesIt) {
   PayloadTable table(kSecret);
   for (uint32_t i = 0; i < 3000; ++i) {

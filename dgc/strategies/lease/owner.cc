@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
+#include "dgc/core/prefetch.h"
 #include "dgc/core/probe.h"
 
 namespace dgc {
@@ -330,15 +331,13 @@ void LeaseOwner::ForEachRow(const Client& client, const std::vector<Row>& rows, 
     return;
   }
   std::array<ObjectIndex, kAhead> hints;
-  for (size_t i = 0; i < rows.size() + 2 * kAhead; ++i) {
-    ObjectIndex& hint = hints[i % kAhead];
-    if (i >= 2 * kAhead) each(i - 2 * kAhead, hint);
-    if (i >= kAhead && i - kAhead < rows.size()) {
-      hint = context_.objects->Locate(rows[i - kAhead].id);
-      client.listings.Prefetch(hint);
-    }
-    if (i < rows.size()) context_.objects->Prefetch(rows[i].id);
-  }
+  FetchAhead<kAhead>(
+      rows.size(), [&](size_t i) { context_.objects->Prefetch(rows[i].id); },
+      [&](size_t i) {
+        hints[i % kAhead] = context_.objects->Locate(rows[i].id);
+        client.listings.Prefetch(hints[i % kAhead]);
+      },
+      [&](size_t i) { each(i, hints[i % kAhead]); });
 }
 
 std::optional<Failure> LeaseOwner::List(Client& client, const Row& row, ObjectIndex hint,
