@@ -142,6 +142,7 @@ struct RenewResponse {
   RenewResult result = RenewResult::kOk;
   Duration granted_term{};
   std::vector<Notice> notices = {};
+  bool hand_ons_open = false;
 };
 
 struct TransitResponse {

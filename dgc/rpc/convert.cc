@@ -359,6 +359,7 @@ void ToProto(const RenewResponse& response, v1::RenewResponse* into) {
     ToProto(response.granted_term, into->mutable_granted_term());
   }
   SetNotices(response.notices, into->mutable_notices());
+  into->set_hand_ons_open(response.hand_ons_open);
 }
 
 void ToProto(const TransitResponse& response, v1::TransitResponse* into) {
@@ -384,6 +385,7 @@ absl::Status FromProto(const v1::RenewResponse& response, size_t, RenewResponse*
   // To one that a later version has added, listing everything again is a safe answer.
   into->result =
       response.result() > 3 ? RenewResult::kDiffers : static_cast<RenewResult>(response.result());
+  into->hand_ons_open = response.hand_ons_open();
   absl::Status status = Granted(response.granted_term(), &into->granted_term);
   status.Update(Notices(response.notices(), &into->notices));
   return status;

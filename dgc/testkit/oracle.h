@@ -243,11 +243,10 @@ class Oracle {
     uint64_t consumed_by = 0;  // serial of the request that named it
     Duration consumed_at{};
     bool in_time = false;  // it was consumed before a transit lease of its own had ended
-    // Of a hand-on: how often the owner has accepted its declaration, the sender's lapses before
-    // the last, whether that may have come after the owner forgot that it was consumed, and how
-    // often the sender heard that nobody took it up.
+    // Of a hand-on: how often the owner has accepted its declaration, whether the last may have
+    // come after the owner forgot that it was consumed, and how often the sender heard that nobody
+    // took it up.
     uint32_t declared = 0;
-    uint32_t lapses = 0;
     bool forgotten = false;
     bool straggled = false;  // a declaration came when its sender had long given it up
     uint32_t reported = 0;
@@ -328,6 +327,9 @@ class Oracle {
     bool relisting = false;
     // As many notices were waiting for the client as are kept.
     bool notices_full = false;
+    // When the owner may last have forgotten the client, and when the client closed its sessions.
+    Duration forgotten_at{};
+    std::vector<Duration> closed_at;
     // The client's last report was of a failure.
     bool failing = false;
     // The client has had an answer of this owner, so it may report something of it.
@@ -393,12 +395,17 @@ class Oracle {
   void CheckNotStale(ShadowProcess client, ShadowObject object, SequenceNumber sequence);
   void Consumed(const Row& row, uint64_t serial);
   void Consumed(Copy& copy, uint64_t serial);
-  void Heard(const TransitRequest& request, const TransitResponse& response, ShadowProcess client,
-             ShadowProcess owner, const Sent& sent);
-  void Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner,
-                const Sent& sent);
-  // Whether the sender of a hand-on could hear of it in good time.
-  bool Reachable(const Copy& copy) const;
+  void Heard(const TransitRequest& request, const TransitResponse& response, ShadowProcess owner,
+             const Sent& sent);
+  void Declared(Copy& copy, Duration term, ShadowProcess owner, const Sent& sent);
+  // Whether the owner and the sender of a hand-on are still there.
+  bool BothRun(const Copy& copy) const;
+  // By when its sender hears that nobody took it up.
+  Duration ToldBy(const Copy& copy) const;
+  // For how long its sender and the owner were disturbed.
+  Duration Disturbed(const Copy& copy, Duration from, Duration to) const;
+  // Whether its sender closed its session for want of an answer, rather than of use.
+  bool GivenUp(const Copy& copy, Duration closed_at) const;
   void CheckHandOnTold(const Copy& copy);
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
              ShadowProcess owner, const std::set<ShadowObject>& believed);

@@ -256,29 +256,49 @@ void Oracle::HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToke
   const ShadowProcess owner = At(copy.object).owner;
   const Duration since = CountedSince(owner, copy.granted_at);
   if (copy.declared == 1 && since < copy.term) return fail("before its time");
-  if (!Reachable(copy) || At(owner).held_back || copy.declared > 1) return;
-  if (since > copy.term + options_.told_within + options_.unnoticed) fail("very late");
+  if (copy.declared > 1 || since <= copy.term + options_.told_within + options_.unnoticed) return;
+  if (At(owner).held_back) {
+    DGC_PROBE("the sender hears late of a hand-on, as its end was decided late");
+  } else if (BothRun(copy) && Disturbed(copy, copy.granted_at, ToldBy(copy)) < options_.unnoticed) {
+    fail("very late");
+  }
 }
 
-bool Oracle::Reachable(const Copy& copy) const {
-  const Run& owner = At(At(copy.object).owner);
+bool Oracle::BothRun(const Copy& copy) const {
   const Run& sender = At(copy.sender);
-  if (owner.ended || sender.ended || !sender.holding) return false;
-  const Duration end = copy.granted_at + copy.term + options_.told_within;
-  return faults_->Disturbed(owner.node, sender.node, copy.granted_at,
-                            std::min(end, events_->now())) < options_.unnoticed;
+  return !At(At(copy.object).owner).ended && !sender.ended && sender.holding;
+}
+
+Duration Oracle::ToldBy(const Copy& copy) const {
+  return std::min(copy.granted_at + copy.term + options_.told_within, events_->now());
+}
+
+Duration Oracle::Disturbed(const Copy& copy, Duration from, Duration to) const {
+  return faults_->Disturbed(At(At(copy.object).owner).node, At(copy.sender).node, from, to);
+}
+
+bool Oracle::GivenUp(const Copy& copy, Duration closed_at) const {
+  return Disturbed(copy, closed_at - 4 * options_.unnoticed, closed_at) >= options_.unnoticed;
 }
 
 void Oracle::CheckHandOnTold(const Copy& copy) {
   const ShadowProcess owner = At(copy.object).owner;
-  if (copy.declared == 0 || copy.consumed || copy.reported > 0) return;
+  if (copy.declared == 0 || copy.consumed || copy.reported > 0 || !BothRun(copy)) return;
   if (CountedSince(owner, copy.granted_at) <= copy.term + options_.told_within) return;
-  // Nobody listens for ever to an owner that decides late, nor for what a ghost has opened anew.
-  if (At(owner).held_back || copy.straggled) return;
-  // Who has lapsed is not told, nor who was no client for want of room, nor of too much.
+  // Nobody listens for what a ghost has opened anew.
+  if (copy.straggled) return;
+  // Who was no client for want of room is not told, nor of too much.
   const Lease& lease = LeaseOf(copy.sender, owner);
-  if (lease.notices_full) return;
-  if (lease.lapses != copy.lapses || lease.refused_at.has_value() || !Reachable(copy)) return;
+  if (lease.notices_full || lease.refused_at.has_value()) return;
+  // Nor who has parted from the owner before that was decided, but that takes a disturbance.
+  Duration parted_at = lease.forgotten_at;
+  for (const Duration closed_at : lease.closed_at) {
+    if (GivenUp(copy, closed_at)) parted_at = std::max(parted_at, closed_at);
+  }
+  if (parted_at >= copy.granted_at) {
+    const Duration end = At(owner).held_back ? parted_at : std::min(parted_at, ToldBy(copy));
+    if (Disturbed(copy, copy.granted_at, end) >= options_.unnoticed) return;
+  }
   Fail(absl::StrCat(Describe(copy.sender), " never heard that nobody took up its hand-on of ",
                     Describe(copy.object)));
 }

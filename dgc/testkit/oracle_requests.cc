@@ -51,6 +51,7 @@ Duration Oracle::EndOf(const Lease& lease) const {
 void Oracle::LapsedPerhaps(Lease& lease) {
   lease.gaps.push_back({lease.heard_at, EndOf(lease), lease.heard_term});
   ++lease.epoch;
+  lease.forgotten_at = events_->now();
 }
 
 // A later expiry stays.
@@ -140,6 +141,7 @@ void Oracle::SessionEnded(ShadowProcess client, ShadowProcess owner) {
   lease.relisting = false;
   lease.failing = false;
   lease.answered = false;
+  lease.closed_at.push_back(events_->now());
 }
 
 // --- What an owner hears and says.
@@ -184,7 +186,7 @@ void Oracle::Handled(ShadowProcess owner, const Request& request, const Response
   } else if (const auto* transit = std::get_if<TransitRequest>(&request)) {
     const auto* answer = std::get_if<TransitResponse>(&response);
     if (answer == nullptr) return mismatch();
-    Heard(*transit, *answer, client->second, owner, sent);
+    Heard(*transit, *answer, owner, sent);
   } else if (const auto* goodbye = std::get_if<GoodbyeRequest>(&request)) {
     Lease& lease = LeaseOf(client->second, owner);
     lease.applied = std::max(lease.applied, goodbye->sequence);
@@ -202,6 +204,10 @@ void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, S
   lease.notices_full |= response.notices.size() >= kNoticesMax;
   // What it does not name may be listed no more.
   if (lease.known && !LeaseRuns(lease, owner)) LapsedPerhaps(lease);
+  // Of whom nothing is listed there is no limbo.
+  if (lease.listings.empty() && CountedSince(owner, lease.accepted_at) >= lease.term) {
+    lease.forgotten_at = events_->now();
+  }
   Extend(lease, owner, response.granted_term);
   lease.applied = std::max(lease.applied, request.sequence);
   auto failure = response.failures.begin();
@@ -303,6 +309,7 @@ void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, S
   Lease& lease = LeaseOf(client, owner);
   if (response.result == RenewResult::kUnknownClient) {
     DGC_PROBE("renew of an unknown client");
+    lease.forgotten_at = events_->now();
     if (!lease.listings.empty() && !lease.doubted) {
       Fail(absl::StrCat("ORDER: ", Describe(owner), " does not know ", Describe(client),
                         ", for which ", lease.listings.size(),
@@ -345,7 +352,7 @@ void Oracle::CheckCompared(const Lease& lease, RenewResult result,
 }
 
 void Oracle::Heard(const TransitRequest& request, const TransitResponse& response,
-                   ShadowProcess client, ShadowProcess owner, const Sent& sent) {
+                   ShadowProcess owner, const Sent& sent) {
   auto failure = response.failures.begin();
   for (uint32_t i = 0; i < request.rows.size(); ++i) {
     if (failure != response.failures.end() && failure->index == i) {
@@ -358,13 +365,12 @@ void Oracle::Heard(const TransitRequest& request, const TransitResponse& respons
     if (!object.has_value()) continue;
     const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
     if (it != by_token_.end()) {
-      Declared(copies_[it->second], response.granted_term, client, owner, sent);
+      Declared(copies_[it->second], response.granted_term, owner, sent);
     }
   }
 }
 
-void Oracle::Declared(Copy& copy, Duration term, ShadowProcess client, ShadowProcess owner,
-                      const Sent& sent) {
+void Oracle::Declared(Copy& copy, Duration term, ShadowProcess owner, const Sent& sent) {
   if (copy.consumed) {
     DGC_PROBE("a hand-on is declared after it was taken up");
     At(copy.object).declared_late = true;
@@ -376,7 +382,6 @@ void Oracle::Declared(Copy& copy, Duration term, ShadowProcess client, ShadowPro
   copy.forgotten |= copy.declared > 0 && since >= copy.term + options_.transit_term;
   copy.straggled |= events_->now() - sent.at > options_.unnoticed;
   ++copy.declared;
-  copy.lapses = LeaseOf(client, owner).lapses;
   copy.granted = true;
   copy.granted_at = events_->now();
   copy.term = term;

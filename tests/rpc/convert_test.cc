@@ -164,6 +164,22 @@ TEST(ConvertTest, DirtyResponseSurvivesTheWire) {
   EXPECT_EQ(back.notices, response.notices);
 }
 
+TEST(ConvertTest, RenewResponseSurvivesTheWire) {
+  const RenewResponse response = {.result = RenewResult::kDiffers,
+                                  .granted_term = seconds(30),
+                                  .notices = {{9, {1, 2}, kToken}},
+                                  .hand_ons_open = true};
+  v1::RenewResponse proto;
+  ToProto(response, &proto);
+  RenewResponse back;
+  ASSERT_THAT(FromProto(proto, 0, &back), IsOk());
+
+  EXPECT_EQ(back.result, response.result);
+  EXPECT_EQ(back.granted_term, response.granted_term);
+  EXPECT_EQ(back.notices, response.notices);
+  EXPECT_EQ(back.hand_ons_open, response.hand_ons_open);
+}
+
 TEST(ConvertTest, MalformedAnswersAreRefused) {
   v1::DirtyResponse proto;
   DirtyResponse core;

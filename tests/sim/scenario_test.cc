@@ -234,6 +234,21 @@ TEST_F(ScenarioTest, R4_WhoHandsOnAndLetsGoHearsOnceThatNobodyTookItUp) {
   cluster.Heal();
 }
 
+TEST_F(ScenarioTest, R4_WhoHandsOnAndLetsGoHearsThoughReapingIsHeldForLong) {
+  const NodeIndex third = cluster.AddNode();
+  cluster.network().Cut(holder, third, true);
+  cluster.SetReaping(owner, ReapingMode::kHeld);
+  cluster.Send(holder, x, third, Duration::zero());
+  cluster.Drop(holder, x);
+  Pass(20 * kTerm);
+  EXPECT_EQ(cluster.process(holder).counters().hand_ons_expired, 0u);
+  cluster.SetReaping(owner, ReapingMode::kAutomatic);
+  Pass(kTerm);
+  EXPECT_EQ(cluster.process(holder).counters().hand_ons_expired, 1u);
+  EXPECT_FALSE(cluster.Exists(x));
+  cluster.Heal();
+}
+
 TEST_F(ScenarioTest, LostReplyWithAnImplicitDirtyLeaksNothingAfterTheTransitTerm) {
   const ShadowObject y = cluster.Create(owner);
   cluster.network().Cut(owner, holder, true);

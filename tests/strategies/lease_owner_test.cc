@@ -345,6 +345,36 @@ TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {
   EXPECT_TRUE(std::get<RenewResponse>(owner_.Received(seen)).notices.empty());
 }
 
+TEST_F(LeaseOwnerTest, ARenewalIsToldWhetherAHandOnIsOpen) {
+  const ObjectId id = Listed(kAlice, 1);
+  const auto open = [&] {
+    const RenewRequest renew{kAlice, kRun, SequenceNumber{1}, {}, DigestOf({id})};
+    return std::get<RenewResponse>(owner_.Received(renew)).hand_ons_open;
+  };
+  const auto declare = [&](uint64_t token) {
+    const Row row{id, TransitToken{kHolderTokenBit | token}};
+    owner_.Received(TransitRequest{kAlice, kRun, seconds(2), {row}});
+    return row;
+  };
+  EXPECT_FALSE(open());
+  const Row taken_up = declare(5);
+  EXPECT_TRUE(open());
+  declare(5);
+  EXPECT_TRUE(open());
+  owner_.Received(DirtyRequest{kBob, kRun, SequenceNumber{1}, {}, {taken_up}});
+  EXPECT_FALSE(open()) << "taken up";
+  declare(5);
+  EXPECT_FALSE(open()) << "void";
+  declare(6);
+  declare(7);
+  owner_.Sleep(seconds(1));
+  declare(7);
+  owner_.Sleep(seconds(1));
+  EXPECT_TRUE(open()) << "one of two has ended";
+  owner_.Sleep(seconds(1));
+  EXPECT_FALSE(open());
+}
+
 TEST_F(LeaseOwnerTest, NoticesAreBoundedAndTheOldestAreDropped) {
   const ObjectId id = Listed(kAlice, 1);
   std::vector<Row> rows;

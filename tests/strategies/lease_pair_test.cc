@@ -32,6 +32,35 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoHearsOfAHandOnThatNobodyTookUp) {
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 
+TEST_F(LeasePairTest, TheSenderThatLetsGoHearsHoweverLateThatIsDecided) {
+  const Target handle = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  alice_.Share(handle);
+  alice_.Drop(handle);
+  cluster_.Sleep(minutes(10));
+  EXPECT_TRUE(alice_.hand_ons_expired.empty());
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  cluster_.Sleep(TestLease().term_default / 2);
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+  cluster_.Sleep(minutes(1));
+  EXPECT_EQ(alice_.process.imports().peers(), 0u) << "nothing is left to be heard";
+}
+
+TEST_F(LeasePairTest, TheSenderThatLetsGoListensNoLongerThanItMay) {
+  const Target handle = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  const auto copy = alice_.process.Share(handle, {}, kTermMax, alice_.now);
+  ASSERT_TRUE(copy.ok());
+  alice_.Drop(handle);
+  cluster_.Sleep(minutes(1));
+  EXPECT_EQ(alice_.process.imports().peers(), 1u);
+  bob_.Import(*copy);
+  cluster_.Sleep(TestLease().term_default / 2 + TestLease().linger);
+  EXPECT_EQ(alice_.process.imports().peers(), 0u) << "it was taken up";
+  EXPECT_TRUE(alice_.hand_ons_expired.empty());
+}
+
 // A hand-on is declared at once, before the reference it is of is listed.
 TEST_F(LeasePairTest, WhoHandsOnBeforeItListsIsNotLostForWords) {
   WireRef ref;
@@ -214,32 +243,47 @@ TEST_F(LeasePairTest, AHandOnIsReportedOnceThoughTheSessionWasGivenUp) {
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 
+// The answer to the declaration of alice_'s hand-on of `handle` is lost, and so is all that she
+// declares until that transit lease has ended unused; her renewals get through.
+void DeclareInVain(Node& owner, Node& alice, Target handle) {
+  alice.Share(handle);
+  alice.Run();
+  const Send transit = std::exchange(alice.sends, {}).at(0);
+  ASSERT_TRUE(std::holds_alternative<TransitRequest>(transit.request));
+  owner.Received(transit.request);
+  const Refusal lost{Refusal::Code::kUnknownOutcome, "lost"};
+  for (int i = 0; i < 240; ++i) {
+    alice.now += milliseconds(50);
+    owner.now += milliseconds(50);
+    owner.Run();
+    alice.process.Answered(transit.peer, transit.call, lost, alice.now);
+    alice.Run();
+    for (const Send& send : std::exchange(alice.sends, {})) {
+      const bool declares = std::holds_alternative<TransitRequest>(send.request);
+      alice.process.Answered(send.peer, send.call,
+                             declares ? Response(lost) : owner.Received(send.request), alice.now);
+    }
+  }
+  EXPECT_EQ(owner.process.sizes().transits, 0u) << "ended unused";
+  EXPECT_TRUE(alice.hand_ons_expired.empty()) << "it is declared again";
+}
+
 TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedWhenThatHasEnded) {
   const Target handle = owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));
-  alice_.Share(handle);
-  alice_.Run();
-  const Send transit = std::exchange(alice_.sends, {}).at(0);
-  ASSERT_TRUE(std::holds_alternative<TransitRequest>(transit.request));
-  owner_.Received(transit.request);  // Its answer is lost.
-  // Renewals go on, declarations do not get through.
-  for (int i = 0; i < 240; ++i) {
-    alice_.now += milliseconds(50);
-    owner_.now += milliseconds(50);
-    owner_.Run();
-    alice_.process.Answered(transit.peer, transit.call,
-                            Refusal{Refusal::Code::kUnknownOutcome, "lost"}, alice_.now);
-    alice_.Run();
-    for (const Send& send : std::exchange(alice_.sends, {})) {
-      const bool lost = std::holds_alternative<TransitRequest>(send.request);
-      alice_.process.Answered(
-          send.peer, send.call,
-          lost ? Refusal{Refusal::Code::kUnknownOutcome, "lost"} : owner_.Received(send.request),
-          alice_.now);
-    }
-  }
-  EXPECT_EQ(owner_.process.sizes().transits, 0u) << "ended unused";
-  EXPECT_TRUE(alice_.hand_ons_expired.empty()) << "it is declared again";
+  DeclareInVain(owner_, alice_, handle);
+  cluster_.Sleep(seconds(30));
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+}
+
+// Campaign, seed 7530.
+TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedThoughItsObjectIsGone) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  DeclareInVain(owner_, alice_, handle);
+  owner_.process.Unexport(object.object(), owner_.now);
+  alice_.Drop(handle);
   cluster_.Sleep(seconds(30));
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }

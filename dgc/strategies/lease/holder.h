@@ -81,6 +81,7 @@ class LeaseHolder {
     ImportIndex import;
     TransitToken transit;
     Duration term;
+    bool ended = false;  // an earlier declaration of it, the answer to which was lost, ended unused
   };
   enum class Op : uint8_t { kNone, kDirty, kClean, kRenew, kTransit, kGoodbye };
   struct Session {
@@ -122,10 +123,9 @@ class LeaseHolder {
     uint64_t notices_acknowledged = 0;  // named to the owner by a request that it has answered
     TimePoint renew_at = TimePoint::max();
     TimePoint renewed_at = TimePoint::min();  // when the last renewal left
-    // Until when a hand-on may turn out not to be taken up; min(): none that was not heard of.
-    TimePoint listen_until = TimePoint::min();
-    TimePoint list_at = TimePoint::max();   // when what is in to_list and tokens is to be sent
-    TimePoint clean_at = TimePoint::max();  // when what is in to_clean is to be sent
+    bool listening = false;                   // a hand-on may turn out not to be taken up
+    TimePoint list_at = TimePoint::max();     // when what is in to_list and tokens is to be sent
+    TimePoint clean_at = TimePoint::max();    // when what is in to_clean is to be sent
     TimePoint list_not_before = TimePoint::min();
     TimePoint clean_not_before = TimePoint::min();
     TimePoint refused_until = TimePoint::max();  // when what is in `refused` is tried again
@@ -186,6 +186,8 @@ class LeaseHolder {
   void PlanRenewal(Session& session);
   void HastenRenewal(Session& session);
   void Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices);
+  // Reports a hand-on, once.
+  void NotTakenUp(PeerIndex peer, const ObjectId& id, TransitToken transit);
   ClientKey KeyFor(PeerIndex peer) const;
   void Relist(PeerIndex peer, Session& session, TimePoint now);
   void Listed(Session& session, const OpRow& row);

@@ -5,7 +5,7 @@
 #include <utility>
 #include <variant>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "dgc/core/probe.h"
 #include "dgc/strategies/lease/holder.h"
 
@@ -45,25 +45,33 @@ class FailuresByRow {
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
   session.notices_acknowledged = session.notices_seen;
-  absl::flat_hash_set<uint64_t> pending;
+  absl::flat_hash_map<uint64_t, HandOn*> pending;
   if (!notices.empty()) {
-    for (const HandOn& hand_on : session.hand_ons) pending.insert(Raw(hand_on.transit));
+    for (HandOn& hand_on : session.hand_ons) pending.emplace(Raw(hand_on.transit), &hand_on);
   }
   for (const Notice& notice : notices) {
     if (notice.number <= session.notices_seen) continue;
     session.notices_seen = notice.number;
-    // It is declared again, and how that ends is told later.
-    if (pending.contains(Raw(notice.transit))) continue;
-    // A hand-on whose declaration had to be repeated, or a session that was given up in between.
-    if (!reported_.insert(Raw(notice.transit)).second) continue;
-    reported_order_.push_back(Raw(notice.transit));
-    if (reported_order_.size() > kReportedMax) {
-      reported_.erase(reported_order_.front());
-      reported_order_.pop_front();
+    const auto again = pending.find(Raw(notice.transit));
+    if (again != pending.end()) {
+      // It is declared again, and how that ends is told later.
+      again->second->ended = true;
+    } else {
+      NotTakenUp(peer, notice.id, notice.transit);
     }
-    ++context_.counters->hand_ons_expired;
-    context_.outputs->hand_ons_expired.push_back({peer, notice.id, notice.transit});
   }
+}
+
+void LeaseHolder::NotTakenUp(PeerIndex peer, const ObjectId& id, TransitToken transit) {
+  // A hand-on whose declaration had to be repeated, or a session that was given up in between.
+  if (!reported_.insert(Raw(transit)).second) return;
+  reported_order_.push_back(Raw(transit));
+  if (reported_order_.size() > kReportedMax) {
+    reported_.erase(reported_order_.front());
+    reported_order_.pop_front();
+  }
+  ++context_.counters->hand_ons_expired;
+  context_.outputs->hand_ons_expired.push_back({peer, id, transit});
 }
 
 void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) {
@@ -241,10 +249,9 @@ void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoin
 
 void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& response,
                      TimePoint now) {
-  if (session.sent >= session.listen_until) session.listen_until = TimePoint::min();
   const bool unknown = response.result == RenewResult::kUnknownClient;
+  session.listening = response.hand_ons_open && !unknown;
   if (unknown) {
-    session.listen_until = TimePoint::min();
     session.notices_acknowledged = session.notices_seen;  // With the client they are forgotten.
     if (session.imports == 0) {
       session.relisting = false;
@@ -278,10 +285,9 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   }
 }
 
-void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint now) {
-  // The notice that one was not taken up comes with a renewal that leaves after its term.
-  const Duration term = 2 * response.granted_term;  // The owner may decide late.
-  session.listen_until = std::max(session.listen_until, now + term);
+void LeaseHolder::On(PeerIndex peer, Session& session, const TransitResponse& response,
+                     TimePoint now) {
+  session.listening = true;  // Until a renewal says that none is open any more.
   HastenRenewal(session);
   std::vector<HandOn> refused;
   std::vector<HandOn> declared;  // Released by Answered().
@@ -295,9 +301,12 @@ void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& respons
       continue;
     }
     declared.push_back(hand_on);
-    if (failure != nullptr && At(hand_on.import).phase == Phase::kListed) {
-      Lose(session, hand_on.import, *failure);
+    if (failure == nullptr) continue;
+    if (hand_on.ended) {
+      DGC_PROBE("a hand-on that ended unused is declared again in vain");
+      NotTakenUp(peer, (*context_.imports)[hand_on.import].id, hand_on.transit);
     }
+    if (At(hand_on.import).phase == Phase::kListed) Lose(session, hand_on.import, *failure);
   }
   session.op_hand_ons = std::move(declared);
   if (refused.empty()) {
@@ -402,7 +411,7 @@ void LeaseHolder::Clear(PeerIndex peer, Session& session) {
   session.refused.clear();
   session.tokens.clear();
   session.relisting = false;
-  session.listen_until = TimePoint::min();
+  session.listening = false;
   session.notices_acknowledged = session.notices_seen;
 }
 

@@ -217,21 +217,38 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
   const TimePoint deadline = clock_.lease_now() + term;
   const auto [it, added] =
       transits_.try_emplace(key, TransitLease{deadline, client, AccountOf(client)});
+  TransitLease& lease = it->second;
   if (!added) {
     DGC_PROBE("a transit lease is declared again while it runs");
-    it->second.deadline = std::max(it->second.deadline, deadline);
-    it->second.client = client;  // It may have lapsed since it declared it first.
-    return;
+    lease.deadline = std::max(lease.deadline, deadline);
+    if (Client* const before = DeclarerOf(key, lease)) --before->hand_ons_open;
+    lease.client = client;  // It may have lapsed since it declared it first.
   }
-  if ((token & kHolderTokenBit) != 0 && client.serial != 0) {
+  Client* const declarer = DeclarerOf(key, lease);
+  if (declarer != nullptr) ++declarer->hand_ons_open;
+  if (!added) return;
+  if (declarer != nullptr) {
     // That an earlier lease of this token ended unused says nothing any more.
-    std::erase_if(clients_[client.slot].notices,
+    std::erase_if(declarer->notices,
                   [&](const Notice& notice) { return Raw(notice.transit) == token; });
   }
   context_.objects->Hold(object);
-  Queue(key, it->second, deadline);
+  Queue(key, lease, deadline);
   ++context_.counters->transits_opened;
-  ++accounts_[it->second.account];
+  ++accounts_[lease.account];
+}
+
+LeaseOwner::Client* LeaseOwner::DeclarerOf(const TransitKey& key, const TransitLease& lease) {
+  if ((key.token & kHolderTokenBit) == 0 || lease.client.serial == 0) return nullptr;
+  Client& client = clients_[lease.client.slot];
+  return client.serial == lease.client.serial ? &client : nullptr;
+}
+
+void LeaseOwner::Close(const TransitKey& key, const TransitLease& lease) {
+  if (Client* const declarer = DeclarerOf(key, lease)) --declarer->hand_ons_open;
+  const auto account = accounts_.find(lease.account);
+  if (--account->second == 0) accounts_.erase(account);
+  transits_.erase(key);
 }
 
 void LeaseOwner::Queue(const TransitKey& key, TransitLease& lease, TimePoint at) {
@@ -251,19 +268,13 @@ void LeaseOwner::RememberNamed(const TransitKey& key) {
       key, clock_.lease_now() + std::max(options_.departed_term, options_.transit_term));
 }
 
-void LeaseOwner::Discount(uint32_t account) {
-  const auto it = accounts_.find(account);
-  if (--it->second == 0) accounts_.erase(it);
-}
-
 void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
   if (Raw(token) == 0) return;
   const TransitKey key{Raw(token), Raw(object)};
   if ((key.token & kHolderTokenBit) != 0) RememberNamed(key);
   const auto it = transits_.find(key);
   if (it == transits_.end()) return;
-  Discount(it->second.account);
-  transits_.erase(it);
+  Close(key, it->second);
   ++context_.counters->transits_consumed;
   context_.objects->Unhold(object, ReclaimReason::kClean);
   CompactTransits();
@@ -463,6 +474,7 @@ Response LeaseOwner::On(const RenewRequest& request, TimePoint) {
     ++context_.counters->digest_differences;
   }
   response.notices = Notices(*client, request.notices_seen);
+  response.hand_ons_open = client->hand_ons_open > 0;
   return response;
 }
 

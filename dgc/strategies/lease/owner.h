@@ -70,6 +70,7 @@ class LeaseOwner {
     std::vector<Notice> notices;  // at most kNoticesMax, oldest first
     uint32_t serial = 0;
     uint32_t account = 0;
+    uint32_t hand_ons_open = 0;  // transit leases that it has declared
     bool limbo = false;
   };
   // Positions of clients are reused; the serial tells an old deadline from a new one.
@@ -158,8 +159,11 @@ class LeaseOwner {
     return client.serial == 0 ? 0 : clients_[client.slot].account;
   }
   void Open(ObjectIndex object, uint64_t token, Duration term, LeaseKey client);
+  // Its hold on the object is left to the caller.
+  void Close(const TransitKey& key, const TransitLease& lease);
+  // Whom to tell if it ends unused; null: nobody has declared it, or who did has gone since.
+  Client* DeclarerOf(const TransitKey& key, const TransitLease& lease);
   void Queue(const TransitKey& key, TransitLease& lease, TimePoint at);
-  void Discount(uint32_t account);
   void RememberNamed(const TransitKey& key);
   // The least term that keeps renewals within their budget.
   Duration TermFloor() const;

@@ -155,13 +155,10 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
       continue;
     }
     const ObjectIndex object{key.object};
-    const LeaseKey client = it->second.client;
-    if ((key.token & kHolderTokenBit) != 0 && client.serial != 0 &&
-        clients_[client.slot].serial == client.serial) {
-      Tell(clients_[client.slot], context_.objects->Get(object).id, TransitToken{key.token});
+    if (Client* const declarer = DeclarerOf(key, it->second)) {
+      Tell(*declarer, context_.objects->Get(object).id, TransitToken{key.token});
     }
-    Discount(it->second.account);
-    transits_.erase(it);
+    Close(key, it->second);
     ++context_.counters->transits_expired;
     context_.objects->Unhold(object, ReclaimReason::kTransitExpired);
   }
