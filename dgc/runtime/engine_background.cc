@@ -164,12 +164,17 @@ void Engine::Perform(Effects* effects) {
 
 void Engine::Perform(Chores* chores) {
   finalizer_.Put(&chores->finalizations);
-  const uint64_t waiting = std::min<uint64_t>(notifier_.waiting(), options_.events_waiting_max);
-  const size_t room = options_.events_waiting_max - waiting;
-  if (chores->events.size() > room) {
-    events_dropped_.fetch_add(chores->events.size() - room, std::memory_order_relaxed);
-    chores->events.resize(room);
-  }
+  // Transitions have half of the room: whoever reaches the port can cause as many as it likes, and
+  // what the application holds and hands on is to be told all the same.
+  const uint64_t max = options_.events_waiting_max;
+  uint64_t waiting = notifier_.waiting();
+  const uint64_t dropped = std::erase_if(chores->events, [&](const Event& event) {
+    const bool transition = std::holds_alternative<TransitionEvent>(event);
+    if (waiting >= (transition ? (max + 1) / 2 : max)) return true;
+    ++waiting;
+    return false;
+  });
+  events_dropped_.fetch_add(dropped, std::memory_order_relaxed);
   notifier_.Put(&chores->events);
 }
 

@@ -243,10 +243,11 @@ class Oracle {
     uint64_t consumed_by = 0;  // serial of the request that named it
     Duration consumed_at{};
     bool in_time = false;  // it was consumed before a transit lease of its own had ended
-    // Of a hand-on: how often the owner has accepted its declaration, whether the last may have
-    // come after the owner forgot that it was consumed, and how often the sender heard that nobody
-    // took it up.
+    // Of a hand-on: how often the owner has accepted its declaration, from when the sender's lease
+    // ran then, whether the last may have come after the owner forgot that it was consumed, and how
+    // often the sender heard that nobody took it up.
     uint32_t declared = 0;
+    Duration lease_from{};
     bool forgotten = false;
     bool straggled = false;  // a declaration came when its sender had long given it up
     uint32_t reported = 0;

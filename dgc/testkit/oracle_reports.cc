@@ -297,7 +297,7 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
   }
   if (parted_at >= copy.granted_at) {
     const Duration end = At(owner).held_back ? parted_at : std::min(parted_at, ToldBy(copy));
-    if (Disturbed(copy, copy.granted_at, end) >= options_.unnoticed) return;
+    if (Disturbed(copy, copy.lease_from, end) >= options_.unnoticed) return;
   }
   Fail(absl::StrCat(Describe(copy.sender), " never heard that nobody took up its hand-on of ",
                     Describe(copy.object)));

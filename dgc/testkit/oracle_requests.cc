@@ -382,6 +382,8 @@ void Oracle::Declared(Copy& copy, Duration term, ShadowProcess owner, const Sent
   copy.forgotten |= copy.declared > 0 && since >= copy.term + options_.transit_term;
   copy.straggled |= events_->now() - sent.at > options_.unnoticed;
   ++copy.declared;
+  const Lease& lease = LeaseOf(copy.sender, owner);
+  copy.lease_from = lease.known ? lease.accepted_at : events_->now();
   copy.granted = true;
   copy.granted_at = events_->now();
   copy.term = term;

@@ -602,6 +602,38 @@ TEST(EngineTest, EventsBeyondTheMaximumAreDroppedAndCounted) {
   EXPECT_EQ(told, 10);
 }
 
+TEST(EngineTest, TransitionsLeaveHalfOfTheRoomToLosses) {
+  World world;
+  int losses = 0;
+  world.options.events_waiting_max = 10;
+  world.options.on_transition = [](const TransitionEvent&) {};
+  world.options.on_lost = [&](const LossEvent&) { ++losses; };
+  Engine& owner = world.AddOwner("owner:1");
+  Engine& attacked = world.AddOwner("owner:2");
+  const Ref object = Export(owner, std::make_shared<Upload>());
+  const WireRef gone = *owner.Share(object, attacked.id(), Duration::zero());
+  ASSERT_THAT(owner.Unexport(object), IsOk());
+  const Ref own = Export(attacked, std::make_shared<Upload>());
+  const Incarnation run = attacked.Share(own, {}, Duration::zero())->incarnation;
+  for (uint64_t i = 1; i <= 20; ++i) {
+    attacked.Received(CleanRequest{
+        .client = {666, i}, .incarnation = run, .sequence = SequenceNumber{1}, .owner = "owner:2"});
+  }
+  attacked.Turn();
+  EXPECT_EQ(attacked.stats().events_waiting, 5u);
+  EXPECT_EQ(attacked.stats().events_dropped, 15u);
+  const Ref lost = attacked.Import(gone);
+  for (int turn = 0; turn < 10; ++turn) {  // The notifier does not come round.
+    owner.Turn();
+    attacked.Turn();
+    (void)world.network.Deliver({{"owner:1", &owner}, {"owner:2", &attacked}});
+    world.clock->Advance(milliseconds(10));
+  }
+  ASSERT_FALSE(lost.ok());
+  world.Run(milliseconds(10));
+  EXPECT_EQ(losses, 1);
+}
+
 TEST(EngineTest, SettlingForEverDoesNotOverflow) {
   World world;
   Engine& holder = world.AddHolder();

@@ -26,6 +26,10 @@ ANSWERS = "dgc/strategies/lease/holder_answers.cc"
 OBJECTS = "dgc/core/object_table.cc"
 COLLECTOR = "dgc/core/local_collector.cc"
 PROCESS = "dgc/core/process.cc"
+PAIRS = "dgc/core/pair_table.h"
+POSITIONS = "dgc/core/position_index.h"
+IMPORTS = "dgc/core/import_table.cc"
+FIFO = "dgc/core/fifo.h"
 
 MUTATIONS = [
     # --- The owner: leases.
@@ -345,6 +349,29 @@ MUTATIONS = [
      "if (to.is_import()) <<++imports_[to.import()].uses;>>", ""),
     ("process: an edge taken away still keeps", PROCESS,
      "if (to.is_import()) <<DropImport(to.import(), now);>>", ""),
+    # --- Tables.
+    ("pairs: a hole ends a search", PAIRS,
+     "if (<<Distance(Home(slots_[slot].key_), slot) >= Distance(hole, slot)>>) {", "false"),
+    ("pairs: an entry moves before its home", PAIRS,
+     "if (<<Distance(Home(slots_[slot].key_), slot) >= Distance(hole, slot)>>) {", "true"),
+    ("pairs: taking apart skips a slot", PAIRS,
+     "slots_[<<cursor++>>].key_ = kEmpty;", "(cursor += 2) - 2"),
+    ("positions: a hole ends a search", POSITIONS,
+     "if (<<Distance(Home(slots_[i].tag), i) >= Distance(hole, i)>>) {", "false"),
+    ("positions: an entry moves before its home", POSITIONS,
+     "if (<<Distance(Home(slots_[i].tag), i) >= Distance(hole, i)>>) {", "true"),
+    ("positions: the tag alone decides", POSITIONS,
+     "if (slots_[i].tag == tag && <<equal(slots_[i].position)>>)", "true"),
+    ("positions: growing forgets the second half", POSITIONS,
+     "for (size_t i = 0; i < <<old_capacity>>; ++i) { if (old[i]", "old_capacity / 2"),
+    ("imports: what was erased is still found", IMPORTS, "<<by_id_.erase(Raw(import));>>", ""),
+    ("imports: what was erased still counts for its owner", IMPORTS,
+     "<<--peers_[Raw(record.peer)].imports;>>", ""),
+    ("imports: an owner that was forgotten is still found", IMPORTS,
+     "<<by_run_.erase(Raw(peer));>>", ""),
+    ("imports: a type is never let go of", IMPORTS, "<<types_->Unuse(record.type);>>", ""),
+    ("fifo: what was taken is still in the way", FIFO, "<<Trim();>> std::erase_if", ""),
+    ("fifo: clearing it forgets where it begins", FIFO, "items_.clear(); <<first_ = 0;>>", ""),
 ]
 
 # Tried, and found to change nothing that anybody could notice, because something else does the
