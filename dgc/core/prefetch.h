@@ -15,9 +15,9 @@ inline void Prefetch(const void* address) {
   asm volatile("");
 }
 
-// Calls far(i), near(i) and use(i) for each i below `size`, each in order: near(i) kAhead turns after
-// far(i), use(i) as many after near(i).  For what is reached in two steps: far() fetches what near()
-// reads, near() what use() does.  At most kAhead are between near() and use() at a time.
+// Calls far(i), near(i) and use(i) for each i below `size`, each in order: near(i) kAhead turns
+// after far(i), use(i) as many after near(i).  For what is reached in two steps: far() fetches what
+// near() reads, near() what use() does.  At most kAhead are between near() and use() at a time.
 template <size_t kAhead, typename Far, typename Near, typename Use>
 void FetchAhead(size_t size, Far far, Near near, Use use) {
   for (size_t i = 0; i < size + 2 * kAhead; ++i) {
