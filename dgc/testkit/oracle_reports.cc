@@ -163,6 +163,7 @@ void Oracle::Happened(ShadowProcess process, const Transition& transition) {
     case Kind::kClientAppeared:
       // A client without listings goes without a word.
       lease.standing = Standing::kKnown;
+      lease.forgotten_at = events_->now();
       break;
     case Kind::kClientLimbo:
       require(before == Standing::kKnown, "a client is in limbo that was not known");
@@ -295,7 +296,7 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
   for (const Duration closed_at : lease.closed_at) {
     if (GivenUp(copy, closed_at)) parted_at = std::max(parted_at, closed_at);
   }
-  if (parted_at >= copy.granted_at) {
+  if (parted_at > copy.granted_at) {
     const Duration end = At(owner).held_back ? parted_at : std::min(parted_at, ToldBy(copy));
     if (Disturbed(copy, copy.lease_from, end) >= options_.unnoticed) return;
   }

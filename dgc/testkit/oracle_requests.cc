@@ -204,10 +204,6 @@ void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, S
   lease.notices_full |= response.notices.size() >= kNoticesMax;
   // What it does not name may be listed no more.
   if (lease.known && !LeaseRuns(lease, owner)) LapsedPerhaps(lease);
-  // Of whom nothing is listed there is no limbo.
-  if (lease.listings.empty() && CountedSince(owner, lease.accepted_at) >= lease.term) {
-    lease.forgotten_at = events_->now();
-  }
   Extend(lease, owner, response.granted_term);
   lease.applied = std::max(lease.applied, request.sequence);
   auto failure = response.failures.begin();

@@ -345,6 +345,19 @@ TEST_F(LeaseOwnerTest, AHandOnThatNobodyTookUpIsToldUntilAcknowledged) {
   EXPECT_TRUE(std::get<RenewResponse>(owner_.Received(seen)).notices.empty());
 }
 
+// Campaign, seed 118991.
+TEST_F(LeaseOwnerTest, WhoHandsOnAndLetsGoJustBeforeItsLeaseEndsIsTold) {
+  const ObjectId id = Listed(kAlice, 1);
+  owner_.Sleep(TestLease().term_default - milliseconds(100));
+  const TransitToken token{kHolderTokenBit | 5};
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(2), {{id, token}}});
+  Clean(kAlice, 2, {{id}});
+  owner_.Sleep(seconds(3));
+  const RenewResponse response = Renew(kAlice, 2, {});
+  EXPECT_EQ(response.result, RenewResult::kOk);
+  EXPECT_THAT(response.notices, ::testing::ElementsAre(Notice{1, id, token}));
+}
+
 TEST_F(LeaseOwnerTest, ARenewalIsToldWhetherAHandOnIsOpen) {
   const ObjectId id = Listed(kAlice, 1);
   const auto open = [&] {

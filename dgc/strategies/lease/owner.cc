@@ -452,12 +452,14 @@ Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
   // A client not known gets a record too: its number must be remembered, whatever arrives first.
   Client* client = FindOrAddClient(request.client, request.key, options_.term_min);
   if (client == nullptr) return TooManyClients();
-  if (client->listings.size() == 0) {
-    client->deadline = std::max(client->deadline, clock_.lease_now() + options_.term_min);
-  }
   ForEachRow(*client, request.rows, [&](size_t i, ObjectIndex hint) {
     Unlist(*client, request.rows[i], hint, request.sequence);
   });
+  if (client->listings.size() == 0) {
+    // Time to hear of its hand-ons, as after a Transit.
+    const Duration term = client->hand_ons_open > 0 ? Grant(Duration::zero()) : options_.term_min;
+    client->deadline = std::max(client->deadline, clock_.lease_now() + term);
+  }
   client->watermark = std::max(client->watermark, request.sequence);
   return CleanResponse{};
 }
