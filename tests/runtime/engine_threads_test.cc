@@ -284,6 +284,29 @@ TEST(EngineThreadsTest, AStuckLogHoldsUpNeitherReclaimsNorFinalizers) {
   let_go.Ring();
 }
 
+TEST(EngineThreadsTest, TransitionsAreToldInTheOrderInWhichTheyHappened) {
+  constexpr int kRounds = 200;
+  Countdown told(3 * kRounds);
+  std::vector<Transition::Kind> kinds;
+  ThreadedWorld world;
+  world.options.on_transition = [&](const TransitionEvent& event) {
+    kinds.push_back(event.transition.kind);
+    told.Down();
+  };
+  Engine& owner = world.Add("owner:1");
+  for (int i = 0; i < kRounds; ++i) {
+    owner.SetReaping(ReapingMode::kHeld);
+    owner.SetReaping(ReapingMode::kReleased);
+    owner.SetReaping(ReapingMode::kAutomatic);
+  }
+  ASSERT_TRUE(told.Wait());
+  for (size_t i = 0; i < kinds.size(); i += 3) {
+    EXPECT_EQ(kinds[i], Transition::Kind::kReapingHeld);
+    EXPECT_EQ(kinds[i + 1], Transition::Kind::kReapingReleased);
+    EXPECT_EQ(kinds[i + 2], Transition::Kind::kReapingAutomatic);
+  }
+}
+
 TEST(EngineThreadsTest, ASecondShutdownReturnsWhenEverythingHasStoppedToo) {
   Countdown entered(1);
   std::atomic<bool> inside{false};
