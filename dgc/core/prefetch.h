@@ -1,13 +1,14 @@
-// Prefetch: begins to bring memory that is soon used into the cache; for batches, which overlap
-// their cache misses that way.
+// Prefetch and FetchAhead: memory that is soon used is brought into the cache before; for batches,
+// which overlap their cache misses that way.
 //
-// Changes nothing but the time things take, and any address will do.  Thread-safe.
+// Thread-safe.
 #pragma once
 
 #include <cstddef>
 
 namespace dgc {
 
+// Changes nothing but the time things take, and any address will do.
 inline void Prefetch(const void* address) {
   __builtin_prefetch(address, /*rw=*/1);
   // GCC 12 takes a function that does nothing else for one without any effect, and drops the calls
@@ -15,9 +16,9 @@ inline void Prefetch(const void* address) {
   asm volatile("");
 }
 
-// Calls far(i), near(i) and use(i) for each i below `size`, each in order: near(i) kAhead turns
-// after far(i), use(i) as many after near(i).  For what is reached in two steps: far() fetches what
-// near() reads, near() what use() does.  At most kAhead are between near() and use() at a time.
+// Calls far(i), near(i) and use(i) for each i below `size`, in order: near(i) after far(i + kAhead -
+// 1), use(i) after near(i + kAhead - 1).  For what is reached in two steps: far() fetches what
+// near() reads, near() what use() does.
 template <size_t kAhead, typename Far, typename Near, typename Use>
 void FetchAhead(size_t size, Far far, Near near, Use use) {
   for (size_t i = 0; i < size + 2 * kAhead; ++i) {

@@ -91,7 +91,7 @@ void Engine::CollectSends(Effects* effects) {
 void Engine::CollectReclaimed() {
   constexpr size_t kAhead = 8;
   const WallTime time = std::chrono::system_clock::now();
-  // By these names, as the analysis of locks does not look out of a lambda.
+  // By these names, as clang's analysis does not see in a lambda that mutex_ is held.
   const std::vector<Reclaimed>& all = outputs_.reclaimed;
   PayloadTable& payloads = payloads_;
   const std::deque<Kind>& kinds = kinds_;
@@ -164,13 +164,13 @@ void Engine::Perform(Effects* effects) {
 
 void Engine::Perform(Chores* chores) {
   finalizer_.Put(&chores->finalizations);
-  // Transitions have half of the room: whoever reaches the port can cause as many as it likes, and
-  // what the application holds and hands on is to be told all the same.
+  // Half of the room is for losses, of which there are no more than references held: any stranger
+  // can cause transitions, and any owner can claim that a hand-on was not taken up.
   const uint64_t max = options_.events_waiting_max;
   uint64_t waiting = notifier_.waiting();
   const uint64_t dropped = std::erase_if(chores->events, [&](const Event& event) {
-    const bool transition = std::holds_alternative<TransitionEvent>(event);
-    if (waiting >= (transition ? (max + 1) / 2 : max)) return true;
+    const bool loss = std::holds_alternative<LossEvent>(event);
+    if (waiting >= (loss ? max : (max + 1) / 2)) return true;
     ++waiting;
     return false;
   });

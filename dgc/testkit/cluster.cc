@@ -70,7 +70,8 @@ std::string Summary(const Response& response) {
     return text + Notices(dirty->notices);
   }
   if (const auto* renew = std::get_if<RenewResponse>(&response)) {
-    return absl::StrCat("result ", static_cast<int>(renew->result), Notices(renew->notices));
+    return absl::StrCat("result ", static_cast<int>(renew->result), Notices(renew->notices),
+                        renew->hand_ons_open ? ", hand-ons open" : "");
   }
   return "ok";
 }

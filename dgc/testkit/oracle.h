@@ -326,11 +326,14 @@ class Oracle {
     std::set<ShadowObject> believed;
     // The client lists all again, and no complete Dirty was answered yet.
     bool relisting = false;
-    // As many notices were waiting for the client as are kept.
-    bool notices_full = false;
-    // When the owner may last have forgotten the client, and when the client closed its sessions.
-    Duration forgotten_at{};
-    std::vector<Duration> closed_at;
+    // When as many notices last were waiting for the client as are kept.
+    std::optional<Duration> notices_full_at;
+    // When it turned out that the owner had forgotten the client, or the client gave up the owner.
+    std::vector<Duration> partings;
+    // Its hand-ons that the owner has accepted: positions in copies_.
+    std::vector<uint32_t> hand_ons;
+    // The client knows that one of them is open: the owner has not said since that none is.
+    bool listening = false;
     // The client's last report was of a failure.
     bool failing = false;
     // The client has had an answer of this owner, so it may report something of it.
@@ -405,8 +408,8 @@ class Oracle {
   Duration ToldBy(const Copy& copy) const;
   // For how long its sender and the owner were disturbed.
   Duration Disturbed(const Copy& copy, Duration from, Duration to) const;
-  // Whether its sender closed its session for want of an answer, rather than of use.
-  bool GivenUp(const Copy& copy, Duration closed_at) const;
+  // Whether the owner is right to say that none is open.
+  void CheckNoneOpen(const Lease& lease, ShadowProcess owner);
   void CheckHandOnTold(const Copy& copy);
   void Heard(const RenewRequest& request, const RenewResponse& response, ShadowProcess client,
              ShadowProcess owner, const std::set<ShadowObject>& believed);

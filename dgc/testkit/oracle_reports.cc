@@ -163,7 +163,7 @@ void Oracle::Happened(ShadowProcess process, const Transition& transition) {
     case Kind::kClientAppeared:
       // A client without listings goes without a word.
       lease.standing = Standing::kKnown;
-      lease.forgotten_at = events_->now();
+      lease.partings.push_back(events_->now());
       break;
     case Kind::kClientLimbo:
       require(before == Standing::kKnown, "a client is in limbo that was not known");
@@ -278,10 +278,6 @@ Duration Oracle::Disturbed(const Copy& copy, Duration from, Duration to) const {
   return faults_->Disturbed(At(At(copy.object).owner).node, At(copy.sender).node, from, to);
 }
 
-bool Oracle::GivenUp(const Copy& copy, Duration closed_at) const {
-  return Disturbed(copy, closed_at - 4 * options_.unnoticed, closed_at) >= options_.unnoticed;
-}
-
 void Oracle::CheckHandOnTold(const Copy& copy) {
   const ShadowProcess owner = At(copy.object).owner;
   if (copy.declared == 0 || copy.consumed || copy.reported > 0 || !BothRun(copy)) return;
@@ -290,15 +286,17 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
   if (copy.straggled) return;
   // Who was no client for want of room is not told, nor of too much.
   const Lease& lease = LeaseOf(copy.sender, owner);
-  if (lease.notices_full || lease.refused_at.has_value()) return;
-  // Nor who has parted from the owner before that was decided, but that takes a disturbance.
-  Duration parted_at = lease.forgotten_at;
-  for (const Duration closed_at : lease.closed_at) {
-    if (GivenUp(copy, closed_at)) parted_at = std::max(parted_at, closed_at);
-  }
-  if (parted_at > copy.granted_at) {
+  if (lease.notices_full_at >= copy.granted_at || lease.refused_at.has_value()) return;
+  // Nor who has parted from the owner before that was decided, but that takes a disturbance, since
+  // it last was a client anew.
+  const auto& partings = lease.partings;
+  const auto after = std::upper_bound(partings.begin(), partings.end(), copy.granted_at);
+  if (after != partings.end()) {
+    const Duration from =
+        after == partings.begin() ? copy.lease_from : std::max(copy.lease_from, *(after - 1));
+    const Duration parted_at = partings.back();
     const Duration end = At(owner).held_back ? parted_at : std::min(parted_at, ToldBy(copy));
-    if (Disturbed(copy, copy.lease_from, end) >= options_.unnoticed) return;
+    if (Disturbed(copy, from, end) >= options_.unnoticed) return;
   }
   Fail(absl::StrCat(Describe(copy.sender), " never heard that nobody took up its hand-on of ",
                     Describe(copy.object)));

@@ -51,7 +51,7 @@ Duration Oracle::EndOf(const Lease& lease) const {
 void Oracle::LapsedPerhaps(Lease& lease) {
   lease.gaps.push_back({lease.heard_at, EndOf(lease), lease.heard_term});
   ++lease.epoch;
-  lease.forgotten_at = events_->now();
+  lease.partings.push_back(events_->now());
 }
 
 // A later expiry stays.
@@ -102,6 +102,7 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
   if (const auto* renew = std::get_if<RenewResponse>(&response)) {
     // Nothing to be listed again, unless it says now that it begins anew.
     if (renew->result == RenewResult::kUnknownClient) LeaseOf(client, *owner).relisting = false;
+    LeaseOf(client, *owner).listening &= renew->hand_ons_open;
   }
   std::set<ShadowObject>& believed = LeaseOf(client, *owner).believed;
   std::map<ShadowObject, Failure>& failed = LeaseOf(client, *owner).failed;
@@ -114,6 +115,7 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
   };
   if (const auto* transit = std::get_if<TransitRequest>(&request)) {
     note(*transit, std::get<TransitResponse>(response));
+    LeaseOf(client, *owner).listening = true;
   }
   if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
     note(*dirty, std::get<DirtyResponse>(response));
@@ -137,11 +139,17 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
 
 void Oracle::SessionEnded(ShadowProcess client, ShadowProcess owner) {
   Lease& lease = LeaseOf(client, owner);
+  if (lease.failing) {
+    lease.partings.push_back(events_->now());
+  } else if (lease.listening && !At(owner).ended && At(client).holding) {
+    Fail(absl::StrCat(Describe(client), " has done with ", Describe(owner),
+                      ", although one of its hand-ons is open"));
+  }
   lease.believed.clear();
   lease.relisting = false;
   lease.failing = false;
   lease.answered = false;
-  lease.closed_at.push_back(events_->now());
+  lease.listening = false;
 }
 
 // --- What an owner hears and says.
@@ -201,7 +209,7 @@ bool Oracle::Refused(const Hold& hold) const {
 void Oracle::Heard(const DirtyRequest& request, const DirtyResponse& response, ShadowProcess client,
                    ShadowProcess owner, uint64_t serial) {
   Lease& lease = LeaseOf(client, owner);
-  lease.notices_full |= response.notices.size() >= kNoticesMax;
+  if (response.notices.size() >= kNoticesMax) lease.notices_full_at = events_->now();
   // What it does not name may be listed no more.
   if (lease.known && !LeaseRuns(lease, owner)) LapsedPerhaps(lease);
   Extend(lease, owner, response.granted_term);
@@ -305,7 +313,7 @@ void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, S
   Lease& lease = LeaseOf(client, owner);
   if (response.result == RenewResult::kUnknownClient) {
     DGC_PROBE("renew of an unknown client");
-    lease.forgotten_at = events_->now();
+    lease.partings.push_back(events_->now());
     if (!lease.listings.empty() && !lease.doubted) {
       Fail(absl::StrCat("ORDER: ", Describe(owner), " does not know ", Describe(client),
                         ", for which ", lease.listings.size(),
@@ -313,7 +321,8 @@ void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, S
     }
     return;
   }
-  lease.notices_full |= response.notices.size() >= kNoticesMax;
+  if (response.notices.size() >= kNoticesMax) lease.notices_full_at = events_->now();
+  if (!response.hand_ons_open) CheckNoneOpen(lease, owner);
   const bool compared = request.sequence >= lease.applied;
   const bool ran = LeaseRuns(lease, owner);
   if (!ran) DGC_PROBE("renew arrives after the term, before the lapse is decided");
@@ -331,6 +340,21 @@ void Oracle::Heard(const RenewRequest& request, const RenewResponse& response, S
     Hold& hold = holds_[index];
     if (hold.listed && !hold.ended && lease.listings.contains(hold.object))
       hold.epoch = lease.epoch;
+  }
+}
+
+void Oracle::CheckNoneOpen(const Lease& lease, ShadowProcess owner) {
+  for (const uint32_t index : lease.hand_ons) {
+    const Copy& copy = copies_[index];
+    const bool open = !copy.consumed && At(copy.object).exists &&
+                      CountedSince(owner, copy.granted_at) < copy.term;
+    // Whose declaration did not count for it, for want of room, or since it was forgotten.
+    const bool its = !lease.refused_at.has_value() &&
+                     (lease.partings.empty() || lease.partings.back() < copy.granted_at);
+    if (!open || !its) continue;
+    Fail(absl::StrCat(Describe(owner), " tells ", Describe(copy.sender),
+                      " that none of its hand-ons is open, but that of ", Describe(copy.object),
+                      " is"));
   }
 }
 
@@ -362,6 +386,7 @@ void Oracle::Heard(const TransitRequest& request, const TransitResponse& respons
     const auto it = by_token_.find({dgc::Raw(request.rows[i].transit), Raw(*object)});
     if (it != by_token_.end()) {
       Declared(copies_[it->second], response.granted_term, owner, sent);
+      LeaseOf(copies_[it->second].sender, owner).hand_ons.push_back(it->second);
     }
   }
 }
@@ -376,7 +401,9 @@ void Oracle::Declared(Copy& copy, Duration term, ShadowProcess owner, const Sent
   // Nor does it remember for longer that one has ended already, and was reported.
   const Duration since = CountedSince(owner, copy.granted_at);
   copy.forgotten |= copy.declared > 0 && since >= copy.term + options_.transit_term;
-  copy.straggled |= events_->now() - sent.at > options_.unnoticed;
+  // What comes late adds nothing while the earlier lease runs.
+  const bool late = events_->now() - sent.at > options_.unnoticed;
+  copy.straggled = late && (copy.straggled || copy.declared == 0 || since >= copy.term);
   ++copy.declared;
   const Lease& lease = LeaseOf(copy.sender, owner);
   copy.lease_from = lease.known ? lease.accepted_at : events_->now();

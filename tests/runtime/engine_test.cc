@@ -603,8 +603,8 @@ TEST(EngineTest, EventsBeyondTheMaximumAreDroppedAndCounted) {
 }
 
 TEST(EngineTest, TransitionsLeaveHalfOfTheRoomToLosses) {
-  World world;
   int losses = 0;
+  World world;
   world.options.events_waiting_max = 10;
   world.options.on_transition = [](const TransitionEvent&) {};
   world.options.on_lost = [&](const LossEvent&) { ++losses; };

@@ -12,7 +12,9 @@
 namespace dgc::testing {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 class LeaseHolderTest : public ::testing::Test {
@@ -515,6 +517,46 @@ TEST_F(LeaseHolderTest, ANoticeThatAnOwnerRepeatsIsReportedOnce) {
     alice_.Run();
   }
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+}
+
+// An owner must not be able to report another's hand-on in its stead.
+TEST_F(LeaseHolderTest, TheSameTokenFromTwoOwnersIsReportedForEach) {
+  Node other(8, "other:1");
+  for (Node* owner : {&owner_, &other}) {
+    owner->HeldBy(alice_);
+    alice_.now += milliseconds(10);
+    alice_.Run();
+    const Send dirty = std::exchange(alice_.sends, {}).at(0);
+    const DirtyResponse response{.granted_term = hours(1), .notices = {{1, {2, 3}, {}}}};
+    alice_.process.Answered(dirty.peer, dirty.call, response, alice_.now);
+    alice_.Run();
+  }
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 2u);
+}
+
+// However long the owner says that a hand-on is open.
+TEST_F(LeaseHolderTest, ListensForADayBeyondTheTransitTermAtMost) {
+  const Target handle = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  alice_.Share(handle);
+  alice_.Drop(handle);
+  const TimePoint begun = alice_.now;
+  while (alice_.process.imports().peers() > 0 && alice_.now < begun + 3 * kTermMax) {
+    alice_.Run();
+    for (const Send& send : std::exchange(alice_.sends, {})) {
+      Response response = CleanResponse{};
+      if (std::holds_alternative<TransitRequest>(send.request)) {
+        response = TransitResponse{.granted_term = seconds(10), .failures = {}};
+      } else if (std::holds_alternative<RenewRequest>(send.request)) {
+        response = RenewResponse{.granted_term = minutes(30), .hand_ons_open = true};
+      }
+      alice_.process.Answered(send.peer, send.call, response, alice_.now);
+    }
+    alice_.Run();
+    alice_.now += seconds(5);
+  }
+  EXPECT_GE(alice_.now, begun + kTermMax);
+  EXPECT_LT(alice_.now, begun + kTermMax + hours(1));
 }
 
 TEST_F(LeaseHolderTest, TheLast4096NoticesAreNotReportedAgain) {

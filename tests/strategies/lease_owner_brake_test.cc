@@ -95,6 +95,19 @@ TEST_F(LeaseBrakeTest, WhoHasMissedItsRenewalCountsBeforeItsLeaseEnds) {
   EXPECT_TRUE(Live(first));
 }
 
+TEST_F(LeaseBrakeTest, WhoHasOnlyHandedOnIsNotForgottenWhileReapingIsHeld) {
+  owner_.process.SetReaping(ReapingMode::kHeld);
+  const ObjectId id = Listed(kAlice, 1);
+  const Row row{id, TransitToken{kHolderTokenBit | 5}};
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(2), {row}});
+  Clean(kAlice, 2, {{id}});
+  owner_.Sleep(seconds(60));
+  EXPECT_EQ(Renew(kAlice, 2, {}).result, RenewResult::kOk);
+  owner_.process.SetReaping(ReapingMode::kAutomatic);
+  owner_.Run();
+  EXPECT_EQ(Renew(kAlice, 2, {}).notices.size(), 1u);
+}
+
 // Of those held back, more than half leave: the rest is still held back, not forgotten.
 TEST_F(LeaseBrakeTest, WhoStaysWhenMostLeaveWhileReapingIsHeldIsReapedThen) {
   owner_.process.SetReaping(ReapingMode::kHeld);

@@ -358,6 +358,74 @@ TEST_F(LeaseOwnerTest, WhoHandsOnAndLetsGoJustBeforeItsLeaseEndsIsTold) {
   EXPECT_THAT(response.notices, ::testing::ElementsAre(Notice{1, id, token}));
 }
 
+TEST_F(LeaseOwnerTest, WhoLetsGoWhileANoticeWaitsForItIsTold) {
+  const ObjectId id = Listed(kAlice, 1);
+  const TransitToken token{kHolderTokenBit | 5};
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(2), {{id, token}}});
+  owner_.Sleep(TestLease().term_default - milliseconds(100));
+  Clean(kAlice, 2, {{id}});
+  owner_.Sleep(seconds(3));
+  EXPECT_THAT(Renew(kAlice, 2, {}).notices, ::testing::ElementsAre(Notice{1, id, token}));
+}
+
+// Whatever takes the place of a client that has lapsed is another.
+TEST_F(LeaseOwnerTest, OnlyWhoHasDeclaredAHandOnIsToldOfIt) {
+  const ObjectId id = IdOf(owner_.Export());
+  const Row row{id, TransitToken{kHolderTokenBit | 5}};
+  Dirty(kAlice, 1, {});
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(40), {row}});
+  owner_.Sleep(TestLease().term_default);
+  owner_.Sleep(TestLease().limbo);
+  ASSERT_EQ(owner_.process.sizes().clients, 0u);
+  Dirty(kBob, 1, {});
+  EXPECT_FALSE(Renew(kBob, 1, {}).hand_ons_open);
+  Dirty(kAlice, 2, {});
+  EXPECT_FALSE(Renew(kAlice, 2, {}).hand_ons_open) << "not since she has lapsed";
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(5), {row}});
+  EXPECT_TRUE(Renew(kAlice, 2, {}).hand_ons_open) << "but she has declared it again";
+  for (int i = 0; i < 40; ++i) {
+    owner_.Sleep(seconds(1));
+    Renew(kAlice, 2, {});
+    Renew(kBob, 1, {});
+  }
+  EXPECT_EQ(Renew(kAlice, 2, {}).notices.size(), 1u);
+  EXPECT_TRUE(Renew(kBob, 1, {}).notices.empty());
+}
+
+TEST_F(LeaseOwnerTest, WhatIsOnItsWayToAClientIsNoHandOnOfIts) {
+  Dirty(kAlice, 1, {});
+  ASSERT_TRUE(owner_.process.Share(owner_.Export(), kAlice, seconds(2), owner_.now).ok());
+  EXPECT_FALSE(Renew(kAlice, 1, {}).hand_ons_open);
+  owner_.Sleep(seconds(3));
+  EXPECT_TRUE(Renew(kAlice, 1, {}).notices.empty());
+}
+
+TEST_F(LeaseOwnerTest, ADeclarationOfNobodysDoesNotTakeAHandOnFromItsSender) {
+  LeaseOptions options = TestLease();
+  options.clients_max = 1;
+  Node owner(7, "host:1", options);
+  const Row row{owner.process.Describe(owner.Export()).id, TransitToken{kHolderTokenBit | 5}};
+  const TransitRequest transit{kAlice, kRun, seconds(2), {row}};
+  owner.Received(transit);
+  TransitRequest strangers = transit;
+  strangers.client = kBob;
+  owner.Received(strangers);
+  owner.Sleep(seconds(3));
+  const Response response = owner.Received(RenewRequest{kAlice, kRun, SequenceNumber{1}, {}, {}});
+  EXPECT_EQ(std::get<RenewResponse>(response).notices.size(), 1u);
+}
+
+TEST_F(LeaseOwnerTest, ANoticeOfWhatIsDeclaredAgainIsWithdrawn) {
+  const ObjectId id = Listed(kAlice, 1);
+  const TransitRequest transit{kAlice, kRun, seconds(2), {{id, TransitToken{kHolderTokenBit | 5}}}};
+  owner_.Received(transit);
+  owner_.Sleep(seconds(3));
+  owner_.Received(transit);
+  const RenewResponse response = Renew(kAlice, 1, DigestOf({id}));
+  EXPECT_TRUE(response.notices.empty());
+  EXPECT_TRUE(response.hand_ons_open);
+}
+
 TEST_F(LeaseOwnerTest, ARenewalIsToldWhetherAHandOnIsOpen) {
   const ObjectId id = Listed(kAlice, 1);
   const auto open = [&] {

@@ -61,6 +61,17 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoListensNoLongerThanItMay) {
   EXPECT_TRUE(alice_.hand_ons_expired.empty());
 }
 
+TEST_F(LeasePairTest, ASessionThatListensAloneIsGivenUpWithItsOwner) {
+  const Target handle = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  ASSERT_TRUE(alice_.process.Share(handle, {}, kTermMax, alice_.now).ok());
+  alice_.Drop(handle);
+  cluster_.Sleep(seconds(1));
+  cluster_.Cut("host:1");
+  cluster_.Sleep(TestLease().term_default + TestLease().linger + seconds(10));
+  EXPECT_EQ(alice_.process.imports().peers(), 0u);
+}
+
 // A hand-on is declared at once, before the reference it is of is listed.
 TEST_F(LeasePairTest, WhoHandsOnBeforeItListsIsNotLostForWords) {
   WireRef ref;
@@ -252,11 +263,11 @@ void DeclareInVain(Node& owner, Node& alice, Target handle) {
   ASSERT_TRUE(std::holds_alternative<TransitRequest>(transit.request));
   owner.Received(transit.request);
   const Refusal lost{Refusal::Code::kUnknownOutcome, "lost"};
+  alice.process.Answered(transit.peer, transit.call, lost, alice.now);
   for (int i = 0; i < 240; ++i) {
     alice.now += milliseconds(50);
     owner.now += milliseconds(50);
     owner.Run();
-    alice.process.Answered(transit.peer, transit.call, lost, alice.now);
     alice.Run();
     for (const Send& send : std::exchange(alice.sends, {})) {
       const bool declares = std::holds_alternative<TransitRequest>(send.request);
@@ -285,6 +296,16 @@ TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedThoughItsObjectIsGone)
   owner_.process.Unexport(object.object(), owner_.now);
   alice_.Drop(handle);
   cluster_.Sleep(seconds(30));
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+}
+
+TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedThoughItsOwnerIsGone) {
+  const Target handle = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  DeclareInVain(owner_, alice_, handle);
+  alice_.Drop(handle);
+  Node successor(8, "host:1");
+  Cluster({&successor, &alice_}).Sleep(seconds(30));
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 

@@ -40,6 +40,18 @@ TEST_F(LeaseSelfCallTest, ARenewalThatWaitedInThisProcessIsNotLate) {
   EXPECT_FALSE(Live(id));
 }
 
+TEST_F(LeaseSelfCallTest, WhoHasOnlyHandedOnIsNotForgottenWhileItsRenewalWaits) {
+  const ObjectId id = Listed(kAlice, 1);
+  const Row row{id, TransitToken{kHolderTokenBit | 5}};
+  owner_.Received(TransitRequest{kAlice, kRun, seconds(40), {row}});
+  Clean(kAlice, 2, {{id}});
+  owner_.Sleep(seconds(14));
+  ASSERT_TRUE(CallsItself());
+  const RenewResponse response = Renew(kAlice, 2, {});
+  EXPECT_EQ(response.result, RenewResult::kOk);
+  EXPECT_TRUE(response.hand_ons_open);
+}
+
 TEST_F(LeaseSelfCallTest, ADirtyThatWaitedInThisProcessFindsItsTransitLease) {
   const Target handle = owner_.Export();
   const WireRef ref = owner_.Share(handle);

@@ -217,7 +217,7 @@ bool LeaseHolder::Quiescent() const {
 
 bool LeaseHolder::Idle(const Session& session) const {
   return session.imports == 0 && session.tokens.empty() && session.hand_ons.empty() &&
-         !session.relisting && !session.listening &&
+         !session.relisting && session.listen_until == TimePoint::min() &&
          session.notices_acknowledged == session.notices_seen;
 }
 
@@ -248,7 +248,8 @@ TimePoint LeaseHolder::RenewalDue(const Session& session) const {
   // A renewal names the last request that was answered.
   if (Raw(session.acknowledged) == 0) return TimePoint::max();
   // Who is refused room may have listed there what it does not know of.
-  const bool listening = session.listening || session.refused_until != TimePoint::max();
+  const bool listening =
+      session.listen_until != TimePoint::min() || session.refused_until != TimePoint::max();
   if (session.held.count == 0 && !session.relisting && !listening) return TimePoint::max();
   TimePoint at = session.renew_at;
   // A digest is worth comparing only when no answer is missing; but the lease comes first.

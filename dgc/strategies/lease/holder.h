@@ -123,9 +123,10 @@ class LeaseHolder {
     uint64_t notices_acknowledged = 0;  // named to the owner by a request that it has answered
     TimePoint renew_at = TimePoint::max();
     TimePoint renewed_at = TimePoint::min();  // when the last renewal left
-    bool listening = false;                   // a hand-on may turn out not to be taken up
-    TimePoint list_at = TimePoint::max();     // when what is in to_list and tokens is to be sent
-    TimePoint clean_at = TimePoint::max();    // when what is in to_clean is to be sent
+    // Until when a hand-on may turn out not to be taken up; min(): none is open.
+    TimePoint listen_until = TimePoint::min();
+    TimePoint list_at = TimePoint::max();   // when what is in to_list and tokens is to be sent
+    TimePoint clean_at = TimePoint::max();  // when what is in to_clean is to be sent
     TimePoint list_not_before = TimePoint::min();
     TimePoint clean_not_before = TimePoint::min();
     TimePoint refused_until = TimePoint::max();  // when what is in `refused` is tried again
@@ -222,9 +223,10 @@ class LeaseHolder {
     friend auto operator<=>(const Deadline&, const Deadline&) = default;
   };
   DeadlineQueue<Deadline> deadlines_;
-  // Two views of one set: tokens of hand-ons that were reported as not taken up, oldest first.
-  absl::flat_hash_set<uint64_t> reported_;
-  std::deque<uint64_t> reported_order_;
+  // Two views of one set: hand-ons that were reported as not taken up, oldest first.
+  using Reported = std::pair<Incarnation, TransitToken>;
+  absl::flat_hash_set<Reported> reported_;
+  std::deque<Reported> reported_order_;
   uint64_t next_sequence_ = 1;
   uint64_t next_call_ = 1;
   uint64_t held_ = 0;

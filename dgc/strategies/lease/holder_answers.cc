@@ -21,6 +21,9 @@ constexpr int kDriftShare = 32;
 constexpr Duration kRelistMin = std::chrono::milliseconds(10);
 constexpr Duration kRelistMax = std::chrono::seconds(1);
 
+// How long after its term a holder still listens for how a hand-on ended, whatever the owner says.
+constexpr Duration kListenMax = kTermMax;
+
 // Notices that are remembered, so that none is reported twice.
 constexpr size_t kReportedMax = 4096;
 
@@ -64,8 +67,9 @@ void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Noti
 
 void LeaseHolder::NotTakenUp(PeerIndex peer, const ObjectId& id, TransitToken transit) {
   // A hand-on whose declaration had to be repeated, or a session that was given up in between.
-  if (!reported_.insert(Raw(transit)).second) return;
-  reported_order_.push_back(Raw(transit));
+  const Reported report{context_.imports->GetPeer(peer).incarnation, transit};
+  if (!reported_.insert(report).second) return;
+  reported_order_.push_back(report);
   if (reported_order_.size() > kReportedMax) {
     reported_.erase(reported_order_.front());
     reported_order_.pop_front();
@@ -250,7 +254,9 @@ void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoin
 void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& response,
                      TimePoint now) {
   const bool unknown = response.result == RenewResult::kUnknownClient;
-  session.listening = response.hand_ons_open && !unknown;
+  if (!response.hand_ons_open || unknown || session.sent >= session.listen_until) {
+    session.listen_until = TimePoint::min();
+  }
   if (unknown) {
     session.notices_acknowledged = session.notices_seen;  // With the client they are forgotten.
     if (session.imports == 0) {
@@ -287,7 +293,8 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
 
 void LeaseHolder::On(PeerIndex peer, Session& session, const TransitResponse& response,
                      TimePoint now) {
-  session.listening = true;  // Until a renewal says that none is open any more.
+  // Until a renewal says that none is open any more.
+  session.listen_until = std::max(session.listen_until, now + response.granted_term + kListenMax);
   HastenRenewal(session);
   std::vector<HandOn> refused;
   std::vector<HandOn> declared;  // Released by Answered().
@@ -411,7 +418,7 @@ void LeaseHolder::Clear(PeerIndex peer, Session& session) {
   session.refused.clear();
   session.tokens.clear();
   session.relisting = false;
-  session.listening = false;
+  session.listen_until = TimePoint::min();
   session.notices_acknowledged = session.notices_seen;
 }
 
@@ -426,8 +433,12 @@ void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, T
                                            .peer = peer,
                                            .count = session.imports});
   Clear(peer, session);
-  for (HandOn& hand_on : std::exchange(session.hand_ons, {})) {
+  for (const HandOn& hand_on : std::exchange(session.hand_ons, {})) {
     session.op_hand_ons.push_back(hand_on);  // Released by Answered().
+  }
+  for (const HandOn& hand_on : session.op_hand_ons) {
+    if (!hand_on.ended) continue;
+    NotTakenUp(peer, (*context_.imports)[hand_on.import].id, hand_on.transit);
   }
 }
 

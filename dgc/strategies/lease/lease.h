@@ -71,7 +71,8 @@ struct LeaseOptions {
   // How long an import that came with a transit lease waits before it is listed: one that is
   // dropped sooner costs one row, not two. Well below the shortest transit term of any owner.
   Duration dirty_delay = std::chrono::milliseconds(10);
-  // How long the bookkeeping (and connection) of an owner stays when nothing is held of it.
+  // How long the bookkeeping (and connection) of an owner stays when nothing is held of it and no
+  // hand-on is open.
   Duration linger = std::chrono::seconds(30);
   // The most hand-ons waiting to be declared to one owner; beyond it sharing is RESOURCE_EXHAUSTED.
   uint32_t hand_ons_max = 1 << 20;

@@ -221,17 +221,12 @@ void LeaseOwner::Open(ObjectIndex object, uint64_t token, Duration term, LeaseKe
   if (!added) {
     DGC_PROBE("a transit lease is declared again while it runs");
     lease.deadline = std::max(lease.deadline, deadline);
+    if (client.serial == 0) return;
     if (Client* const before = DeclarerOf(key, lease)) --before->hand_ons_open;
     lease.client = client;  // It may have lapsed since it declared it first.
   }
-  Client* const declarer = DeclarerOf(key, lease);
-  if (declarer != nullptr) ++declarer->hand_ons_open;
+  if (Client* const declarer = DeclarerOf(key, lease)) ++declarer->hand_ons_open;
   if (!added) return;
-  if (declarer != nullptr) {
-    // That an earlier lease of this token ended unused says nothing any more.
-    std::erase_if(declarer->notices,
-                  [&](const Notice& notice) { return Raw(notice.transit) == token; });
-  }
   context_.objects->Hold(object);
   Queue(key, lease, deadline);
   ++context_.counters->transits_opened;
@@ -244,11 +239,14 @@ LeaseOwner::Client* LeaseOwner::DeclarerOf(const TransitKey& key, const TransitL
   return client.serial == lease.client.serial ? &client : nullptr;
 }
 
-void LeaseOwner::Close(const TransitKey& key, const TransitLease& lease) {
-  if (Client* const declarer = DeclarerOf(key, lease)) --declarer->hand_ons_open;
-  const auto account = accounts_.find(lease.account);
+void LeaseOwner::Close(Transits::iterator transit) {
+  if (Client* const declarer = DeclarerOf(transit->first, transit->second)) {
+    DGC_CHECK(declarer->hand_ons_open > 0);
+    --declarer->hand_ons_open;
+  }
+  const auto account = accounts_.find(transit->second.account);
   if (--account->second == 0) accounts_.erase(account);
-  transits_.erase(key);
+  transits_.erase(transit);
 }
 
 void LeaseOwner::Queue(const TransitKey& key, TransitLease& lease, TimePoint at) {
@@ -274,7 +272,7 @@ void LeaseOwner::Consume(ObjectIndex object, TransitToken token) {
   if ((key.token & kHolderTokenBit) != 0) RememberNamed(key);
   const auto it = transits_.find(key);
   if (it == transits_.end()) return;
-  Close(key, it->second);
+  Close(it);
   ++context_.counters->transits_consumed;
   context_.objects->Unhold(object, ReclaimReason::kClean);
   CompactTransits();
@@ -457,7 +455,7 @@ Response LeaseOwner::On(const CleanRequest& request, TimePoint) {
   });
   if (client->listings.size() == 0) {
     // Time to hear of its hand-ons, as after a Transit.
-    const Duration term = client->hand_ons_open > 0 ? Grant(Duration::zero()) : options_.term_min;
+    const Duration term = client->at_stake() ? Grant(Duration::zero()) : options_.term_min;
     client->deadline = std::max(client->deadline, clock_.lease_now() + term);
   }
   client->watermark = std::max(client->watermark, request.sequence);
@@ -495,6 +493,8 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     sender->deadline = std::max(sender->deadline, clock_.lease_now() + term);
   }
   const LeaseKey client = KeyOf(request.client);
+  const bool noticed = sender != nullptr && !sender->notices.empty();
+  absl::flat_hash_set<uint64_t> opened;
   TransitResponse response;
   response.granted_term = std::clamp(
       request.requested_term == Duration::zero() ? options_.transit_term : request.requested_term,
@@ -508,6 +508,7 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     } else if (!named_.contains({Raw(row.transit), Raw(*object)})) {
       if (transits_.contains({Raw(row.transit), Raw(*object)}) || MayOpen(AccountOf(client)).ok()) {
         Open(*object, Raw(row.transit), response.granted_term, client);
+        if (noticed) opened.insert(Raw(row.transit));
       } else {
         ++context_.counters->rows_refused;
         failure = Failure{.reason = FailureReason::kQuota};
@@ -516,6 +517,11 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
     if (!failure.has_value()) continue;
     failure->index = static_cast<uint32_t>(i);
     response.failures.push_back(*failure);
+  }
+  if (!opened.empty()) {
+    // That earlier leases of these tokens ended unused says nothing any more.
+    std::erase_if(sender->notices,
+                  [&](const Notice& notice) { return opened.contains(Raw(notice.transit)); });
   }
   return response;
 }

@@ -72,6 +72,9 @@ class LeaseOwner {
     uint32_t account = 0;
     uint32_t hand_ons_open = 0;  // transit leases that it has declared
     bool limbo = false;
+
+    // Whether its end would be a loss: of what it holds, or of what it is to be told.
+    bool at_stake() const { return listings.size() > 0 || hand_ons_open > 0 || !notices.empty(); }
   };
   // Positions of clients are reused; the serial tells an old deadline from a new one.
   struct LeaseKey {
@@ -159,8 +162,9 @@ class LeaseOwner {
     return client.serial == 0 ? 0 : clients_[client.slot].account;
   }
   void Open(ObjectIndex object, uint64_t token, Duration term, LeaseKey client);
+  using Transits = absl::flat_hash_map<TransitKey, TransitLease>;
   // Its hold on the object is left to the caller.
-  void Close(const TransitKey& key, const TransitLease& lease);
+  void Close(Transits::iterator transit);
   // Whom to tell if it ends unused; null: nobody has declared it, or who did has gone since.
   Client* DeclarerOf(const TransitKey& key, const TransitLease& lease);
   void Queue(const TransitKey& key, TransitLease& lease, TimePoint at);
@@ -206,7 +210,7 @@ class LeaseOwner {
 
   // Two views of one set of transit leases: what ends when (lease time).  The entry of one that was
   // consumed stays queued until it comes up or is compacted away.
-  absl::flat_hash_map<TransitKey, TransitLease> transits_;
+  Transits transits_;
   DeadlineQueue<TransitDeadline> transit_deadlines_;
   uint32_t next_queued_ = 1;
   // How many of them are open per account: of strangers (0), of each client that has any.  A client

@@ -103,15 +103,16 @@ void LeaseOwner::ExpireLeases(size_t& limit) {
       leases_.Add(client.deadline, *key);
       continue;
     }
-    if (client.listings.size() > 0 && !HeardUntil(client.deadline)) {
+    const bool at_stake = client.at_stake();
+    if (at_stake && !HeardUntil(client.deadline)) {
       PutOff(*key);
       continue;
     }
-    if (client.listings.size() > 0 && Braked()) {
+    if (at_stake && Braked()) {
       deferred_.leases.push_back(*key);
       continue;
     }
-    if (client.listings.size() > 0 && !client.limbo && options_.limbo > Duration::zero()) {
+    if (at_stake && !client.limbo && options_.limbo > Duration::zero()) {
       client.limbo = true;
       ++in_limbo_;
       ++context_.counters->leases_limbo_entered;
@@ -158,7 +159,7 @@ void LeaseOwner::ExpireTransits(size_t& limit) {
     if (Client* const declarer = DeclarerOf(key, it->second)) {
       Tell(*declarer, context_.objects->Get(object).id, TransitToken{key.token});
     }
-    Close(key, it->second);
+    Close(it);
     ++context_.counters->transits_expired;
     context_.objects->Unhold(object, ReclaimReason::kTransitExpired);
   }
