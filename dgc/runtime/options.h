@@ -42,8 +42,8 @@ struct Options {
   // shared_ptr here is dropped.  A slow one delays other finalizers only.  Not for objects that
   // are there still when the Owner is shut down: those are dropped, not reclaimed.
   std::function<void(const ReclaimEvent&)> on_reclaim = {};
-  // Called on the notifier thread, which also writes the log, for each reference lost.  A slow one
-  // delays other events only.
+  // Called on the notifier thread, which also writes the log, for each reference lost, also for one
+  // that is only being handed on any more.  A slow one delays other events only.
   std::function<void(const LossEvent&)> on_lost = {};
   // Called on the same thread for each reference that was handed on and not taken up.
   std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired = {};

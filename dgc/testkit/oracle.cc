@@ -222,6 +222,7 @@ ShadowCopy Oracle::Shared(ShadowProcess sender, ShadowObject object, TransitToke
                           Duration term) {
   const ShadowCopy index{static_cast<uint32_t>(copies_.size())};
   Copy copy;
+  copy.token = token;
   copy.object = object;
   copy.sender = sender;
   copy.under_way = 1;

@@ -232,6 +232,7 @@ class Oracle {
     uint32_t previous = kNone;
   };
   struct Copy {
+    TransitToken token{};
     ShadowObject object{};
     ShadowProcess sender{};
     uint32_t under_way = 0;

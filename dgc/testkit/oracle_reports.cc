@@ -287,8 +287,10 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
   // Who was no client for want of room is not told, nor of too much.
   const Lease& lease = LeaseOf(copy.sender, owner);
   if (lease.notices_full_at >= copy.granted_at || lease.refused_at.has_value()) return;
-  // Nor who has parted from the owner before that was decided, but that takes a disturbance, since
-  // it last was a client anew.
+  // Nor whose lease has lapsed: whether it may is judged there.
+  if (lease.lapsed_at >= copy.granted_at) return;
+  // Nor who has parted otherwise from the owner before that was decided, but that takes a
+  // disturbance, since it last was a client anew.
   const auto& partings = lease.partings;
   const auto after = std::upper_bound(partings.begin(), partings.end(), copy.granted_at);
   if (after != partings.end()) {
@@ -299,7 +301,9 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
     if (Disturbed(copy, from, end) >= options_.unnoticed) return;
   }
   Fail(absl::StrCat(Describe(copy.sender), " never heard that nobody took up its hand-on of ",
-                    Describe(copy.object)));
+                    Describe(copy.object), ", token ", dgc::Raw(copy.token) % 100'000,
+                    ", declared at ", Milliseconds(copy.granted_at), " ms for ",
+                    Milliseconds(copy.term), " ms"));
 }
 
 }  // namespace dgc::testkit

@@ -602,6 +602,32 @@ TEST(EngineTest, EventsBeyondTheMaximumAreDroppedAndCounted) {
   EXPECT_EQ(told, 10);
 }
 
+// The receiver cannot take it up any more, and nobody but the sender might know why.
+TEST(EngineTest, WhoHasLetGoOfWhatItHandsOnHearsThatItIsLost) {
+  for (const bool restarted : {false, true}) {
+    SCOPED_TRACE(restarted);
+    std::vector<LossEvent> losses;
+    World world;
+    world.options.on_lost = [&](const LossEvent& event) { losses.push_back(event); };
+    Engine& owner = world.AddOwner("owner:1");
+    Engine& holder = world.AddHolder();
+    const Ref object = Export(owner, std::make_shared<Upload>());
+    Ref ref = holder.Import(*owner.Share(object, holder.id(), Duration::zero()));
+    world.Run(seconds(1));
+    ASSERT_THAT(owner.Unexport(object), IsOk());
+    if (restarted) world.Isolate(owner);
+    const auto shared = holder.Share(ref, {}, Duration::zero());
+    ASSERT_THAT(shared, IsOk());
+    ref.reset();
+    if (restarted) world.AddOwner("owner:1");
+    world.Run(seconds(1));
+    ASSERT_EQ(losses.size(), 1u);
+    EXPECT_EQ(losses[0].ref.id, shared->id);
+    EXPECT_EQ(losses[0].cause, restarted ? LossCause::kOwnerRestarted : LossCause::kUnexported);
+    EXPECT_EQ(holder.stats().imports, 0u);
+  }
+}
+
 TEST(EngineTest, TransitionsLeaveHalfOfTheRoomToLosses) {
   int losses = 0;
   World world;

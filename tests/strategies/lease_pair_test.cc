@@ -299,16 +299,6 @@ TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedThoughItsObjectIsGone)
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
 }
 
-TEST_F(LeasePairTest, AHandOnThatIsDeclaredAgainIsReportedThoughItsOwnerIsGone) {
-  const Target handle = owner_.HeldBy(alice_);
-  cluster_.Sleep(seconds(1));
-  DeclareInVain(owner_, alice_, handle);
-  alice_.Drop(handle);
-  Node successor(8, "host:1");
-  Cluster({&successor, &alice_}).Sleep(seconds(30));
-  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
-}
-
 // A line with a round trip of 50 ms; `work` is what the application does every 10 ms.
 template <typename Work>
 void RunBusy(Node& owner, Node& holder, Duration duration, Work work) {

@@ -525,6 +525,7 @@ Duration LeaseHolder::Timeout(const Session& session) const {
 }
 
 void LeaseHolder::Tick(TimePoint now) {
+  for (const ImportIndex import : std::exchange(lost_on_the_way_, {})) context_.drop(import, now);
   while (const auto due = deadlines_.TakeDue(now)) {
     Session& session = sessions_[due->peer];
     if (!session.open || session.queued_at != due->at) continue;
@@ -537,7 +538,10 @@ void LeaseHolder::Tick(TimePoint now) {
   }
 }
 
-std::optional<TimePoint> LeaseHolder::wake_at() const { return deadlines_.next(); }
+std::optional<TimePoint> LeaseHolder::wake_at() const {
+  if (!lost_on_the_way_.empty()) return TimePoint::min();
+  return deadlines_.next();
+}
 
 void LeaseHolder::AddSizes(Strategy::Sizes* sizes) const {
   sizes->held = held_;

@@ -81,7 +81,6 @@ class LeaseHolder {
     ImportIndex import;
     TransitToken transit;
     Duration term;
-    bool ended = false;  // an earlier declaration of it, the answer to which was lost, ended unused
   };
   enum class Op : uint8_t { kNone, kDirty, kClean, kRenew, kTransit, kGoodbye };
   struct Session {
@@ -187,8 +186,6 @@ class LeaseHolder {
   void PlanRenewal(Session& session);
   void HastenRenewal(Session& session);
   void Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices);
-  // Reports a hand-on, once.
-  void NotTakenUp(PeerIndex peer, const ObjectId& id, TransitToken transit);
   ClientKey KeyFor(PeerIndex peer) const;
   void Relist(PeerIndex peer, Session& session, TimePoint now);
   void Listed(Session& session, const OpRow& row);
@@ -227,6 +224,9 @@ class LeaseHolder {
   using Reported = std::pair<Incarnation, TransitToken>;
   absl::flat_hash_set<Reported> reported_;
   std::deque<Reported> reported_order_;
+  // Imports that were lost while nothing but a hand-on used them: dropped at the next Tick, so that
+  // there is still something to report.
+  std::vector<ImportIndex> lost_on_the_way_;
   uint64_t next_sequence_ = 1;
   uint64_t next_call_ = 1;
   uint64_t held_ = 0;

@@ -5,7 +5,7 @@
 #include <utility>
 #include <variant>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "dgc/core/probe.h"
 #include "dgc/strategies/lease/holder.h"
 
@@ -48,34 +48,26 @@ class FailuresByRow {
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
   session.notices_acknowledged = session.notices_seen;
-  absl::flat_hash_map<uint64_t, HandOn*> pending;
+  absl::flat_hash_set<uint64_t> pending;
   if (!notices.empty()) {
-    for (HandOn& hand_on : session.hand_ons) pending.emplace(Raw(hand_on.transit), &hand_on);
+    for (const HandOn& hand_on : session.hand_ons) pending.insert(Raw(hand_on.transit));
   }
+  const Incarnation run = context_.imports->GetPeer(peer).incarnation;
   for (const Notice& notice : notices) {
     if (notice.number <= session.notices_seen) continue;
+    // It is declared again: then the owner withdraws this, or it is true when it comes again.
+    if (pending.contains(Raw(notice.transit))) break;
     session.notices_seen = notice.number;
-    const auto again = pending.find(Raw(notice.transit));
-    if (again != pending.end()) {
-      // It is declared again, and how that ends is told later.
-      again->second->ended = true;
-    } else {
-      NotTakenUp(peer, notice.id, notice.transit);
+    // A hand-on whose declaration had to be repeated, or a session that was given up in between.
+    if (!reported_.insert({run, notice.transit}).second) continue;
+    reported_order_.emplace_back(run, notice.transit);
+    if (reported_order_.size() > kReportedMax) {
+      reported_.erase(reported_order_.front());
+      reported_order_.pop_front();
     }
+    ++context_.counters->hand_ons_expired;
+    context_.outputs->hand_ons_expired.push_back({peer, notice.id, notice.transit});
   }
-}
-
-void LeaseHolder::NotTakenUp(PeerIndex peer, const ObjectId& id, TransitToken transit) {
-  // A hand-on whose declaration had to be repeated, or a session that was given up in between.
-  const Reported report{context_.imports->GetPeer(peer).incarnation, transit};
-  if (!reported_.insert(report).second) return;
-  reported_order_.push_back(report);
-  if (reported_order_.size() > kReportedMax) {
-    reported_.erase(reported_order_.front());
-    reported_order_.pop_front();
-  }
-  ++context_.counters->hand_ons_expired;
-  context_.outputs->hand_ons_expired.push_back({peer, id, transit});
 }
 
 void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) {
@@ -96,7 +88,13 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
   session.op_completes = false;
   // Taken out first: the last use of an import makes the session look at itself again.
   const std::vector<HandOn> declared = std::exchange(session.op_hand_ons, {});
-  for (const HandOn& hand_on : declared) context_.drop(hand_on.import, now);
+  for (const HandOn& hand_on : declared) {
+    if ((*context_.imports)[hand_on.import].lost == LossCause::kNone) {
+      context_.drop(hand_on.import, now);
+    } else {
+      lost_on_the_way_.push_back(hand_on.import);
+    }
+  }
   Pump(peer, now);
 }
 
@@ -291,8 +289,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   }
 }
 
-void LeaseHolder::On(PeerIndex peer, Session& session, const TransitResponse& response,
-                     TimePoint now) {
+void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& response, TimePoint now) {
   // Until a renewal says that none is open any more.
   session.listen_until = std::max(session.listen_until, now + response.granted_term + kListenMax);
   HastenRenewal(session);
@@ -308,12 +305,9 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const TransitResponse& re
       continue;
     }
     declared.push_back(hand_on);
-    if (failure == nullptr) continue;
-    if (hand_on.ended) {
-      DGC_PROBE("a hand-on that ended unused is declared again in vain");
-      NotTakenUp(peer, (*context_.imports)[hand_on.import].id, hand_on.transit);
+    if (failure != nullptr && At(hand_on.import).phase == Phase::kListed) {
+      Lose(session, hand_on.import, *failure);
     }
-    if (At(hand_on.import).phase == Phase::kListed) Lose(session, hand_on.import, *failure);
   }
   session.op_hand_ons = std::move(declared);
   if (refused.empty()) {
@@ -435,10 +429,6 @@ void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, T
   Clear(peer, session);
   for (const HandOn& hand_on : std::exchange(session.hand_ons, {})) {
     session.op_hand_ons.push_back(hand_on);  // Released by Answered().
-  }
-  for (const HandOn& hand_on : session.op_hand_ons) {
-    if (!hand_on.ended) continue;
-    NotTakenUp(peer, (*context_.imports)[hand_on.import].id, hand_on.transit);
   }
 }
 
