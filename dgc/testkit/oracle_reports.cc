@@ -294,6 +294,8 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
   const auto& partings = lease.partings;
   const auto after = std::upper_bound(partings.begin(), partings.end(), copy.granted_at);
   if (after != partings.end()) {
+    // It may have had no room for it when it was declared.
+    if (options_.clients_max < runs_.size()) return;
     const Duration from =
         after == partings.begin() ? copy.lease_from : std::max(copy.lease_from, *(after - 1));
     const Duration parted_at = partings.back();

@@ -14,6 +14,7 @@
 #include <exception>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "services/common/address.h"
@@ -148,6 +149,14 @@ void SetUpLogging(const ServeOptions& options) {
 
 }  // namespace
 
+std::function<std::string(const std::string&)> Within(double least, double most) {
+  return [least, most](const std::string& text) -> std::string {
+    double value = 0;
+    if (absl::SimpleAtod(text, &value) && value >= least && value <= most) return {};
+    return absl::StrCat(text, " is not a number from ", least, " to ", most);
+  };
+}
+
 void AddServeFlags(CLI::App* app, ServeOptions* options) {
   app->add_option("--listen", options->listen, "HOST:PORT to listen on; port 0: any free one")
       ->capture_default_str();
@@ -164,11 +173,11 @@ void AddServeFlags(CLI::App* app, ServeOptions* options) {
       ->capture_default_str();
   app->add_option("--drain", options->drain_seconds,
                   "Seconds of NOT_SERVING before the server stops")
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(Within(0.0, 3600.0))
       ->capture_default_str();
   app->add_option("--grace", options->grace_seconds,
                   "Seconds that calls under way may take when the server stops")
-      ->check(CLI::Range(0.0, 3600.0))
+      ->check(Within(0.0, 3600.0))
       ->capture_default_str();
   app->add_option("--log", options->log_level, "Log level")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))

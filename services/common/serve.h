@@ -48,6 +48,9 @@ struct ServeOptions {
   std::string log_level = "info";
 };
 
+// For CLI::Option::check(): the text is a number in this range; NaN is in none.
+std::function<std::string(const std::string&)> Within(double least, double most);
+
 // Adds a flag for each field.
 void AddServeFlags(CLI::App* app, ServeOptions* options);
 

@@ -64,15 +64,15 @@ dgc::Options OwnerOptions(const HostOptions& options, const std::string& name) {
 
 void AddHostFlags(CLI::App* app, HostOptions* options) {
   app->add_option("--term", options->term_seconds, "Lease term, granted and asked for, in seconds")
-      ->check(CLI::Range(0.1, 600.0))
+      ->check(services::Within(0.1, 600.0))
       ->capture_default_str();
   app->add_option("--transit-term", options->transit_seconds,
                   "How long a reference is protected on its way, in seconds")
-      ->check(CLI::Range(0.1, 600.0))
+      ->check(services::Within(0.1, 600.0))
       ->capture_default_str();
   app->add_option("--limbo", options->limbo_seconds,
                   "How long what a lapsed holder held is kept all the same, in seconds")
-      ->check(CLI::Range(0.0, 600.0))
+      ->check(services::Within(0.0, 600.0))
       ->capture_default_str();
   app->add_option("--objects-max", options->objects_max, "Most objects hosted")
       ->check(CLI::Range(uint32_t{1}, (uint32_t{1} << 31) - 1))

@@ -78,8 +78,9 @@ class PortTest(ClusterTest):
             self.assertEqual(status, 1, said)
             self.assertIn(expected, said)
         for flag in ("--term=-1", "--term=x", "--objects-max=0", "--what", "--log=loud",
-                     "--payload-bytes-max=0", "--payload-bytes-total-max=-1"):
-            self.assertNotEqual(self.try_host(flag)[0], 0)
+                     "--payload-bytes-max=0", "--payload-bytes-total-max=-1", "--term=nan",
+                     "--drain=nan", "--grace=nan", "--grace=inf"):
+            self.assertGreater(self.try_host(flag)[0], 100, flag)
 
     def test_bytes_that_are_not_grpc_end_their_connection_and_change_nothing(self):
         host = self.start_host()

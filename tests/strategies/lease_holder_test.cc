@@ -255,6 +255,48 @@ TEST_F(LeaseHolderTest, AHandOnIsSafeThoughTheSenderExitsAtOnce) {
 }
 
 // Seed 266224 of the simulator.
+// What was handed on depends on being declared, however crowded the owner is.
+TEST_F(LeaseHolderTest, GoodbyeGoesOnDeclaringWhatWasHandedOnThoughTheOwnerHasNoRoom) {
+  const Target handle = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  alice_.Share(handle);
+  alice_.Share(handle);
+  alice_.process.Goodbye(alice_.now);
+  alice_.Run();
+  for (int tries = 0; tries < 3; ++tries) {
+    ASSERT_EQ(alice_.sends.size(), 1u);
+    const Send transit = std::exchange(alice_.sends, {}).at(0);
+    ASSERT_TRUE(std::holds_alternative<TransitRequest>(transit.request));
+    alice_.process.Answered(transit.peer, transit.call,
+                            Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
+    alice_.Sleep(seconds(5));
+  }
+  cluster_.Sleep(seconds(1));
+  EXPECT_TRUE(alice_.process.Quiescent());
+  EXPECT_EQ(owner_.process.sizes().transits, 2u);
+}
+
+TEST_F(LeaseHolderTest, RenewalsAreSpreadOverATenthOfTheirInterval) {
+  const Target handle = owner_.HeldBy(alice_);
+  std::vector<Duration> intervals;
+  uint64_t renewed = 0;
+  TimePoint last{};
+  while (intervals.size() < 60) {
+    cluster_.Sleep(milliseconds(50));
+    if (owner_.process.counters().leases_renewed == renewed) continue;
+    renewed = owner_.process.counters().leases_renewed;
+    intervals.push_back(alice_.now - last);
+    last = alice_.now;
+  }
+  // The first two are since the beginning of time, and from the Dirty.
+  const auto [least, most] = std::minmax_element(intervals.begin() + 2, intervals.end());
+  EXPECT_GE(*least, milliseconds(3000));
+  EXPECT_LE(*least, milliseconds(3100));
+  EXPECT_GE(*most, milliseconds(3250));
+  EXPECT_LE(*most, milliseconds(3400));
+  alice_.Drop(handle);
+}
+
 TEST_F(LeaseHolderTest, GoodbyeDoesNotWaitForTheNextRetry) {
   owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));

@@ -55,6 +55,48 @@ TEST_F(LeaseBrakeTest, WhoComesBackWhileReapingIsHeldLosesNothing) {
   EXPECT_TRUE(Live(ids[0]));
 }
 
+class LeaseBrakeLimboTest : public LeaseOwnerTest {
+ protected:
+  LeaseBrakeLimboTest() : LeaseOwnerTest(Options()) {}
+  static LeaseOptions Options() {
+    LeaseOptions options = Brake();
+    options.limbo = seconds(100);
+    return options;
+  }
+};
+
+TEST_F(LeaseBrakeLimboTest, WhoIsInLimboHasFallenSilentToo) {
+  std::vector<ObjectId> ids;
+  for (uint64_t i = 0; i < 10; ++i) ids.push_back(Listed({100, i + 1}, 1));
+  const auto renew_from = [&](uint64_t first) {
+    for (int i = 0; i < 11; ++i) {
+      owner_.Sleep(seconds(1));
+      for (uint64_t k = first; k < ids.size(); ++k) Renew({100, k + 1}, 1, DigestOf({ids[k]}));
+    }
+  };
+  renew_from(3);
+  EXPECT_EQ(owner_.process.sizes().clients_in_limbo, 3u);
+  EXPECT_FALSE(owner_.process.sizes().braking);
+  renew_from(5);
+  EXPECT_TRUE(owner_.process.sizes().braking) << "3 in limbo and 2 more are half of them";
+}
+
+TEST_F(LeaseBrakeTest, WhoIsLateIsSaidByTheTermGrantedLast) {
+  Clients(1);
+  for (uint64_t i = 0; i < 5; ++i) {
+    const ClientId client{200, i};
+    const ObjectId id = Listed(client, 1);
+    owner_.Received(RenewRequest{client, kRun, SequenceNumber{1}, seconds(60), DigestOf({id})});
+  }
+  // Till all but the first have 15 s left, less than a third of their term.
+  for (int i = 0; i < 45; ++i) {
+    owner_.Sleep(seconds(1));
+    if (i < 35) Dirty({100, 1}, 2, {});
+  }
+  owner_.Sleep(seconds(2));
+  EXPECT_TRUE(Braking());
+}
+
 TEST_F(LeaseBrakeTest, FewerClientsThanTheMinimumAreReapedAsUsual) {
   const std::vector<ObjectId> ids = Clients(3);
   owner_.Sleep(seconds(10));
