@@ -16,9 +16,9 @@ inline void Prefetch(const void* address) {
   asm volatile("");
 }
 
-// Calls far(i), near(i) and use(i) for each i below `size`, in order: near(i) after far(i + kAhead -
-// 1), use(i) after near(i + kAhead - 1).  For what is reached in two steps: far() fetches what
-// near() reads, near() what use() does.
+// Calls far(i), near(i) and use(i) for each i below `size`, in order: near(i) just before
+// far(i + kAhead), use(i) just before near(i + kAhead).  For what is reached in two steps: far()
+// fetches what near() reads, near() what use() does.
 template <size_t kAhead, typename Far, typename Near, typename Use>
 void FetchAhead(size_t size, Far far, Near near, Use use) {
   for (size_t i = 0; i < size + 2 * kAhead; ++i) {

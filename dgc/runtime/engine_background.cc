@@ -121,8 +121,6 @@ void Engine::RememberLoss(ImportIndex import, const Loss& loss) {
 
 void Engine::CollectLost(TimePoint now) {
   for (const Lost& lost : outputs_.lost) {
-    // What nobody uses any more is nobody's loss.
-    if (!process_.imports()[lost.import].in_use) continue;
     RememberLoss(lost.import, {lost.reclaim_reason, now - lost.reclaimed_ago});
     if (options_.on_lost == nullptr) continue;
     chores_.events.push_back(LossEvent{process_.Describe(Target(lost.import)), lost.cause,

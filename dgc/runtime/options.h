@@ -53,9 +53,9 @@ struct Options {
   // The most reclaimed objects waiting for the finalizer thread; beyond it reclaiming pauses.  At
   // least 1.
   uint32_t finalizers_waiting_max = 1 << 16;
-  // The most events waiting for the notifier thread, half as many where they are not losses; beyond
-  // it they are dropped, and counted (dgc_events_dropped_total).  A Ref that is lost says so all the
-  // same.  At least 1.
+  // The most events waiting for the notifier thread, half as many where they are not losses;
+  // beyond it they are dropped, and counted (dgc_events_dropped_total).  A Ref that is lost says so
+  // all the same.  At least 1.
   uint32_t events_waiting_max = 1 << 16;
 
   // How long an orderly exit waits for the owners to acknowledge it; before that, for half of it at

@@ -353,8 +353,7 @@ void Cluster::HandleLost(Node& node, const dgc::Lost& lost) {
   node.last_lost = lost;
   const ImportRecord& record = node.process->imports()[lost.import];
   if (!record.in_use) {
-    DGC_PROBE("loss of a reference that was dropped at the same moment");
-    return;
+    return oracle_.Fail(absl::StrCat(node.name, " reports the loss of a reference it has not"));
   }
   const ObjectId id = record.id;
   oracle_.Lost(node.shadow, id, lost);
