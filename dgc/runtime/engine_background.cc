@@ -91,19 +91,17 @@ void Engine::CollectSends(Effects* effects) {
 void Engine::CollectReclaimed() {
   constexpr size_t kAhead = 8;
   const WallTime time = std::chrono::system_clock::now();
-  // By these names, as clang's analysis does not see in a lambda that mutex_ is held.
   const std::vector<Reclaimed>& all = outputs_.reclaimed;
-  PayloadTable& payloads = payloads_;
-  const std::deque<Kind>& kinds = kinds_;
-  std::vector<Finalization>& finalizations = chores_.finalizations;
+  const auto object = [&](size_t i) { return all[i].object; };
+  // The analysis does not see in a lambda that mutex_ is held.
   FetchAhead<kAhead>(
-      all.size(), [&](size_t i) { payloads.Prefetch(all[i].object); },
-      [&](size_t i) { payloads.PrefetchAddress(all[i].object); },
-      [&](size_t i) {
-        PayloadTable::Payload payload = payloads.Take(all[i].object);
+      all.size(), [&](size_t i) ABSL_NO_THREAD_SAFETY_ANALYSIS { payloads_.Prefetch(object(i)); },
+      [&](size_t i) ABSL_NO_THREAD_SAFETY_ANALYSIS { payloads_.PrefetchAddress(object(i)); },
+      [&](size_t i) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        PayloadTable::Payload payload = payloads_.Take(object(i));
         if (payload.object == nullptr) return;  // Refused by AdoptType.
-        finalizations.push_back({all[i].id, all[i].reason, kinds[payload.kind].wire_type,
-                                 std::move(payload.object), time});
+        chores_.finalizations.push_back({all[i].id, all[i].reason, kinds_[payload.kind].wire_type,
+                                         std::move(payload.object), time});
       });
 }
 
