@@ -61,6 +61,18 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoListensNoLongerThanItMay) {
   EXPECT_TRUE(alice_.hand_ons_expired.empty());
 }
 
+TEST_F(LeasePairTest, TheSenderThatLetsGoHearsThatWhatItHandedOnIsGone) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  owner_.process.Unexport(object.object(), owner_.now);
+  alice_.Share(handle);
+  alice_.Drop(handle);
+  cluster_.Sleep(seconds(1));
+  ASSERT_EQ(alice_.lost.size(), 1u);
+  EXPECT_EQ(alice_.lost[0].cause, LossCause::kUnexported);
+}
+
 TEST_F(LeasePairTest, ASessionThatListensAloneIsGivenUpWithItsOwner) {
   const Target handle = owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));

@@ -252,7 +252,7 @@ void LeaseHolder::On(PeerIndex, Session& session, const CleanResponse&, TimePoin
 void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& response,
                      TimePoint now) {
   const bool unknown = response.result == RenewResult::kUnknownClient;
-  if (!response.hand_ons_open || unknown || session.sent >= session.listen_until) {
+  if (!response.hand_ons_open || session.sent >= session.listen_until) {
     session.listen_until = TimePoint::min();
   }
   if (unknown) {
