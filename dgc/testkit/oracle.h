@@ -250,7 +250,9 @@ class Oracle {
     uint32_t declared = 0;
     Duration lease_from{};
     bool forgotten = false;
-    bool straggled = false;  // a declaration came when its sender had long given it up
+    bool late = false;       // the last declaration came long after it left
+    Duration earlier_at{};   // when the one before came
+    bool straggled = false;  // the last one came when its sender had long given it up
     uint32_t reported = 0;
   };
   struct Object {

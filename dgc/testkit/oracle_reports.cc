@@ -292,6 +292,9 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
   // Nor who has parted otherwise from the owner before that was decided, but that takes a
   // disturbance, since it last was a client anew.
   const auto& partings = lease.partings;
+  const auto between = std::lower_bound(partings.begin(), partings.end(), copy.earlier_at);
+  // Opened anew by a ghost of its sender.
+  if (copy.late && between != partings.end() && *between <= copy.granted_at) return;
   const auto after = std::upper_bound(partings.begin(), partings.end(), copy.granted_at);
   if (after != partings.end()) {
     // It may have had no room for it when it was declared.

@@ -401,11 +401,11 @@ void Oracle::Declared(Copy& copy, Duration term, ShadowProcess owner, const Sent
   // Nor does it remember for longer that one has ended already, and was reported.
   const Duration since = CountedSince(owner, copy.granted_at);
   copy.forgotten |= copy.declared > 0 && since >= copy.term + options_.transit_term;
-  // What comes late adds nothing while the earlier lease runs, and is the same client's.
+  // What comes late adds nothing while the earlier lease runs.
   const Lease& lease = LeaseOf(copy.sender, owner);
-  const bool late = events_->now() - sent.at > options_.unnoticed;
-  const bool parted = !lease.partings.empty() && lease.partings.back() >= copy.granted_at;
-  copy.straggled = late && (copy.straggled || copy.declared == 0 || since >= copy.term || parted);
+  copy.late = events_->now() - sent.at > options_.unnoticed;
+  copy.straggled = copy.late && (copy.straggled || copy.declared == 0 || since >= copy.term);
+  copy.earlier_at = copy.granted_at;
   ++copy.declared;
   copy.lease_from = lease.known ? lease.accepted_at : events_->now();
   copy.granted = true;
