@@ -304,6 +304,11 @@ void Oracle::CheckHandOnTold(const Copy& copy) {
     const Duration parted_at = partings.back();
     const Duration end = At(owner).held_back ? parted_at : std::min(parted_at, ToldBy(copy));
     if (Disturbed(copy, from, end) >= options_.unnoticed) return;
+    // Refusals take no time, but each puts off the next try by a quarter of a term.
+    const Duration term = 4 * options_.unnoticed;
+    const NodeIndex host = At(owner).node;
+    const NodeIndex node = At(copy.sender).node;
+    if (faults_->LongestQuiet(host, node, parted_at - term, parted_at) < term / 2) return;
   }
   Fail(absl::StrCat(Describe(copy.sender), " never heard that nobody took up its hand-on of ",
                     Describe(copy.object), ", token ", dgc::Raw(copy.token) % 100'000,
