@@ -1,7 +1,5 @@
 #include "dgc/core/prefetch.h"
 
-#include <vector>
-
 #include "gtest/gtest.h"
 
 namespace dgc {

@@ -17,7 +17,7 @@ LeaseOptions Brake() {
 
 class LeaseBrakeTest : public LeaseOwnerTest {
  protected:
-  LeaseBrakeTest() : LeaseOwnerTest(Brake()) {}
+  explicit LeaseBrakeTest(LeaseOptions options = Brake()) : LeaseOwnerTest(options) {}
 
   // `count` clients with an object each.
   std::vector<ObjectId> Clients(uint64_t count) {
@@ -55,9 +55,9 @@ TEST_F(LeaseBrakeTest, WhoComesBackWhileReapingIsHeldLosesNothing) {
   EXPECT_TRUE(Live(ids[0]));
 }
 
-class LeaseBrakeLimboTest : public LeaseOwnerTest {
+class LeaseBrakeLimboTest : public LeaseBrakeTest {
  protected:
-  LeaseBrakeLimboTest() : LeaseOwnerTest(Options()) {}
+  LeaseBrakeLimboTest() : LeaseBrakeTest(Options()) {}
   static LeaseOptions Options() {
     LeaseOptions options = Brake();
     options.limbo = seconds(100);
@@ -66,8 +66,7 @@ class LeaseBrakeLimboTest : public LeaseOwnerTest {
 };
 
 TEST_F(LeaseBrakeLimboTest, WhoIsInLimboHasFallenSilentToo) {
-  std::vector<ObjectId> ids;
-  for (uint64_t i = 0; i < 10; ++i) ids.push_back(Listed({100, i + 1}, 1));
+  const std::vector<ObjectId> ids = Clients(10);
   const auto renew_from = [&](uint64_t first) {
     for (int i = 0; i < 11; ++i) {
       owner_.Sleep(seconds(1));
@@ -76,9 +75,9 @@ TEST_F(LeaseBrakeLimboTest, WhoIsInLimboHasFallenSilentToo) {
   };
   renew_from(3);
   EXPECT_EQ(owner_.process.sizes().clients_in_limbo, 3u);
-  EXPECT_FALSE(owner_.process.sizes().braking);
+  EXPECT_FALSE(Braking());
   renew_from(5);
-  EXPECT_TRUE(owner_.process.sizes().braking) << "3 in limbo and 2 more are half of them";
+  EXPECT_TRUE(Braking()) << "3 in limbo and 2 more are half of them";
 }
 
 TEST_F(LeaseBrakeTest, WhoIsLateIsSaidByTheTermGrantedLast) {

@@ -70,7 +70,7 @@ class LeaseOwner {
     std::vector<Notice> notices;  // at most kNoticesMax, oldest first
     uint32_t serial = 0;
     uint32_t account = 0;
-    uint32_t hand_ons_open = 0;  // transit leases that it has declared
+    uint32_t hand_ons_open = 0;  // open transit leases that it has declared
     bool limbo = false;
 
     // Whether its end would be a loss: of what it holds, or of what it is to be told.
