@@ -255,10 +255,10 @@ class Cluster:
             raise InputError(f"{path} is not there: build it, or name the build tree by --build")
         return path
 
-    def start_hosts(self, count):
+    def start_hosts(self, count, flags=()):
         binary = self.binary("object_host")
         for number in range(count):
-            self.hosts.append(Host(number, binary, self.folder, self.term))
+            self.hosts.append(Host(number, binary, self.folder, self.term, flags))
         for host in self.hosts:
             host.await_ready()
 

@@ -3,6 +3,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <prometheus/exposer.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -59,6 +60,8 @@ std::unique_ptr<grpc::Server> Listen(const ServeOptions& options, const std::str
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder.SetMaxReceiveMessageSize(options.message_bytes_max);
+  // Otherwise a caller that finishes none of its messages makes the process hold them all.
+  builder.SetResourceQuota(grpc::ResourceQuota(address).Resize(options.message_bytes_total_max));
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
   add(&builder);
   return builder.BuildAndStart();
@@ -77,6 +80,11 @@ absl::StatusOr<Running> Start(const ServeOptions& options, const MakeRole& make_
       return absl::InvalidArgumentError(
           absl::StrCat("--name '", options.name, "' is not a HOST:PORT that others can dial"));
     }
+  }
+  if (options.message_bytes_total_max / kMessagesMin < options.message_bytes_max) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--message-bytes-total-max ", options.message_bytes_total_max, " is less than ",
+        kMessagesMin, " times --message-bytes-max ", options.message_bytes_max));
   }
   const bool any_port = address->port == 0;
   for (int attempt = 1; attempt <= (any_port ? kPortAttempts : 1); ++attempt) {
@@ -170,6 +178,10 @@ void AddServeFlags(CLI::App* app, ServeOptions* options) {
       ->capture_default_str();
   app->add_option("--message-bytes-max", options->message_bytes_max, "Largest message accepted")
       ->check(CLI::Range(1 << 16, 1 << 30))
+      ->capture_default_str();
+  app->add_option("--message-bytes-total-max", options->message_bytes_total_max,
+                  "Most memory for connections and for messages on their way")
+      ->check(CLI::Range(int64_t{1} << 18, int64_t{1} << 40))
       ->capture_default_str();
   app->add_option("--drain", options->drain_seconds,
                   "Seconds of NOT_SERVING before the server stops")

@@ -28,6 +28,9 @@ class Collectable;
 
 namespace services {
 
+// So many messages of the largest size have room at a time.
+inline constexpr int kMessagesMin = 4;
+
 struct ServeOptions {
   // Where to listen; port 0 is any free one.
   std::string listen = "127.0.0.1:0";
@@ -39,6 +42,10 @@ struct ServeOptions {
   std::string admin = "none";
   // The largest message accepted, in bytes.
   int message_bytes_max = 16 << 20;
+  // Memory that gRPC takes for connections (9 KB each) and for messages on their way in and out, of
+  // all callers; at least kMessagesMin of the largest message.  Beyond it calls fail with
+  // RESOURCE_EXHAUSTED, and idle connections are closed.  Operators' calls are apart.
+  int64_t message_bytes_total_max = 256 << 20;
   // After a signal: how long health answers NOT_SERVING before the server stops; a second signal
   // ends it.
   double drain_seconds = 0;

@@ -16,6 +16,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
 
 from cluster import Cluster, ClusterError, Process  # noqa: E402  (the path comes first)
+from unfinished_calls import UnfinishedCalls  # noqa: E402
 
 BUILD = os.environ.get("LEASEHOLD_BUILD_DIR", os.path.join(ROOT, "build", "release"))
 CATALOGUE = os.path.join(ROOT, "dgc", "runtime", "METRICS.md")
@@ -29,8 +30,8 @@ class ClusterTest(unittest.TestCase):
         self.cluster = Cluster(BUILD, folder.name, term=1)
         self.addCleanup(self.cluster.stop)
 
-    def start_host(self):
-        self.cluster.start_hosts(1)
+    def start_host(self, *flags):
+        self.cluster.start_hosts(1, flags)
         return self.cluster.hosts[-1]
 
     def try_host(self, *flags):
@@ -73,6 +74,7 @@ class PortTest(ClusterTest):
             ("--name=host:0",): "--name",
             ("--metrics=nowhere",): "not host:port",
             ("--admin=nowhere",): "not host:port",
+            ("--message-bytes-total-max=67108863",): "less than 4 times",
         }.items():
             status, said = self.try_host(*flags)
             self.assertEqual(status, 1, said)
@@ -101,6 +103,24 @@ class PortTest(ClusterTest):
                     pass
 
         self.assertEqual(self.state(host, client), before)
+
+    def test_messages_that_never_end_fill_no_more_than_their_share_of_memory(self):
+        share = 64 << 20
+        host = self.start_host(f"--message-bytes-total-max={share}")
+        client = self.cluster.start_client("client")
+        client.ask(f"load {self.write(ONE_OBJECT)} {host.address}")
+        client.ask("settle 30")
+        state = self.state(host, client)
+        before = host.rss_bytes()
+
+        for _ in range(2):
+            calls = UnfinishedCalls(host.address, "/objects.v1.ObjectService/Create", 24, 15 << 20)
+            self.addCleanup(calls.close)
+            calls.send_all()
+
+        self.assertGreater(calls.sent, share // 4)
+        self.assertLess(host.rss_bytes() - before, 4 * share)
+        self.assertEqual(self.state(host, client), state)
 
     def state(self, host, client):
         """The objects as listed, and what the metrics say of them."""

@@ -1,6 +1,11 @@
 // The small parts of the runtime: payload table, keys, entropy, histogram, alarm, type names.
+#include <sched.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
@@ -165,19 +170,32 @@ TEST(BootClockTest, NeverGoesBack) {
   }
 }
 
-TEST(BootClockTest, IsTheClockOfTheMachineSinceItsStart) {
-  BootClock clock;
-  const auto since_start = [] {
-    timespec reading;
-    EXPECT_EQ(clock_gettime(CLOCK_BOOTTIME, &reading), 0);
-    return TimePoint(std::chrono::seconds(reading.tv_sec) + Duration(reading.tv_nsec));
-  };
-  const TimePoint before = since_start();
-  const TimePoint now = clock.Now();
-  const TimePoint after = since_start();
-
-  EXPECT_LE(before, now);
-  EXPECT_LE(now, after);
+// In a time namespace in which the machine has been suspended for an hour.
+TEST(BootClockTest, CountsSuspend) {
+  enum { kCounts, kDoesNot, kNotPermitted };
+  const pid_t outside = fork();
+  if (outside == 0) {
+    std::ofstream offsets;
+    if (unshare(CLONE_NEWTIME) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWTIME) == 0) {
+      offsets.open("/proc/self/timens_offsets");
+    }
+    if (!(offsets << "boottime 3600 0" << std::flush)) _exit(kNotPermitted);
+    const pid_t inside = fork();
+    if (inside == 0) {
+      timespec awake;
+      if (clock_gettime(CLOCK_MONOTONIC, &awake) != 0) _exit(kDoesNot);
+      const Duration since_start = BootClock().Now().time_since_epoch();
+      _exit(since_start >= std::chrono::seconds(awake.tv_sec + 3600) ? kCounts : kDoesNot);
+    }
+    int status = 0;
+    const bool ended = inside > 0 && waitpid(inside, &status, 0) == inside && WIFEXITED(status);
+    _exit(ended ? WEXITSTATUS(status) : kDoesNot);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(outside, &status, 0), outside);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kNotPermitted) GTEST_SKIP() << "may not make a time namespace";
+  EXPECT_EQ(WEXITSTATUS(status), kCounts);
 }
 
 struct Plain {};
