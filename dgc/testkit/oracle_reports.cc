@@ -26,7 +26,8 @@ void Oracle::Lost(ShadowProcess holder, const ObjectId& id, const dgc::Lost& los
     return;
   }
   const ShadowProcess owner = OwnerOf(*object);
-  const Lease& lease = LeaseOf(holder, owner);
+  Lease& lease = LeaseOf(holder, owner);
+  lease.lost.insert(*object);
   const auto failed = lease.failed.find(*object);
   const bool restarted = lost.cause == LossCause::kOwnerRestarted;
   if (restarted ? !At(owner).ended
@@ -104,6 +105,11 @@ void Oracle::CheckAllTold() {
     return;
   }
   for (const auto& [pair, lease] : leases_) {
+    for (const ShadowObject object : lease.gone) {
+      if (lease.lost.contains(object) || !At(ShadowProcess{pair.first}).holding) continue;
+      Fail(absl::StrCat(Describe(ShadowProcess{pair.first}), " was never told that it handed on ",
+                        Describe(object), ", which was gone"));
+    }
     if (!lease.relisting || lease.believed.empty() || At(ShadowProcess{pair.second}).ended)
       continue;
     if (!At(ShadowProcess{pair.first}).holding || lease.refused_at.has_value()) continue;

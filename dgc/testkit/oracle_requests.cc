@@ -96,6 +96,7 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
       FindRun(std::visit([](const auto& typed) { return typed.incarnation; }, request));
   if (!owner.has_value()) return;
   LeaseOf(client, *owner).answered = true;
+  LeaseOf(client, *owner).numbered |= !std::holds_alternative<TransitRequest>(request);
   if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
     if (dgc::Raw(dirty->complete_from) != 0) LeaseOf(client, *owner).relisting = false;
   }
@@ -114,8 +115,12 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
     }
   };
   if (const auto* transit = std::get_if<TransitRequest>(&request)) {
-    note(*transit, std::get<TransitResponse>(response));
-    LeaseOf(client, *owner).listening = true;
+    const auto& answer = std::get<TransitResponse>(response);
+    note(*transit, answer);
+    LeaseOf(client, *owner).listening |= answer.failures.size() < transit->rows.size();
+    for (const auto& [object, failure] : failed) {
+      if (failure.reason != FailureReason::kQuota) LeaseOf(client, *owner).gone.insert(object);
+    }
   }
   if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
     note(*dirty, std::get<DirtyResponse>(response));
@@ -139,9 +144,10 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
 
 void Oracle::SessionEnded(ShadowProcess client, ShadowProcess owner) {
   Lease& lease = LeaseOf(client, owner);
-  if (lease.failing) {
+  if (lease.failing || !lease.numbered) {
     lease.partings.push_back(events_->now());
-  } else if (lease.listening && !At(owner).ended && At(client).holding) {
+  }
+  if (lease.listening && !lease.failing && !At(owner).ended && At(client).holding) {
     Fail(absl::StrCat(Describe(client), " has done with ", Describe(owner),
                       ", although one of its hand-ons is open"));
   }
@@ -149,6 +155,7 @@ void Oracle::SessionEnded(ShadowProcess client, ShadowProcess owner) {
   lease.relisting = false;
   lease.failing = false;
   lease.answered = false;
+  lease.numbered = false;
   lease.listening = false;
 }
 

@@ -222,8 +222,10 @@ TEST_F(LeaseBudgetTest, UnderMoreRenewalsThanTheBudgetTermsGrowAndComeBack) {
   for (uint64_t i = 1; i <= 19; ++i) Dirty({100, i}, 1, {});
   EXPECT_EQ(Dirty(kAlice, 2, {}).granted_term, seconds(60))
       << "20 clients, three times per term, 1/s";
+  EXPECT_EQ(owner_.process.sizes().term_floor, seconds(60));
   owner_.Sleep(seconds(59));
   EXPECT_EQ(owner_.process.sizes().clients, 1u);
+  EXPECT_EQ(owner_.process.sizes().term_floor, seconds(3));
   EXPECT_EQ(Dirty(kAlice, 3, {}).granted_term, seconds(10));
 }
 

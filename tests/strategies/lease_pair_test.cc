@@ -73,6 +73,20 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoHearsThatWhatItHandedOnIsGone) {
   EXPECT_EQ(alice_.lost[0].cause, LossCause::kUnexported);
 }
 
+// Nor is there an answer that a renewal could name. Campaign, seed 14796.
+TEST_F(LeasePairTest, TheSenderThatLetsGoBeforeItListsHearsThatWhatItHandedOnIsGone) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  alice_.Share(handle);
+  alice_.Drop(handle);
+  owner_.process.Unexport(object.object(), owner_.now);
+  cluster_.Sleep(seconds(1));
+  ASSERT_EQ(alice_.lost.size(), 1u);
+  EXPECT_EQ(alice_.lost[0].cause, LossCause::kUnexported);
+  cluster_.Sleep(2 * TestLease().linger);
+  EXPECT_EQ(alice_.process.imports().peers(), 0u) << "nothing is left to be heard";
+}
+
 TEST_F(LeasePairTest, ASessionThatListensAloneIsGivenUpWithItsOwner) {
   const Target handle = owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));

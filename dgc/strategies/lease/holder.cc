@@ -216,9 +216,10 @@ bool LeaseHolder::Quiescent() const {
 }
 
 bool LeaseHolder::Idle(const Session& session) const {
+  // Who cannot renew does not hear: all that it has handed on was gone.
+  const bool listening = session.listen_until != TimePoint::min() && Raw(session.acknowledged) != 0;
   return session.imports == 0 && session.tokens.empty() && session.hand_ons.empty() &&
-         !session.relisting && session.listen_until == TimePoint::min() &&
-         session.notices_acknowledged == session.notices_seen;
+         !session.relisting && !listening && session.notices_acknowledged == session.notices_seen;
 }
 
 void LeaseHolder::Close(PeerIndex peer) {

@@ -305,7 +305,8 @@ void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& respons
       continue;
     }
     declared.push_back(hand_on);
-    if (failure != nullptr && At(hand_on.import).phase == Phase::kListed) {
+    // Nothing else may be left to say so: nobody lists what was let go meanwhile.
+    if (failure != nullptr && At(hand_on.import).phase != Phase::kGone) {
       Lose(session, hand_on.import, *failure);
     }
   }
