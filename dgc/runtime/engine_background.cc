@@ -160,8 +160,8 @@ void Engine::Perform(Effects* effects) {
 
 void Engine::Perform(Chores* chores) {
   finalizer_.Put(&chores->finalizations);
-  // Half of the room is for losses, of which there are no more than references held: any stranger
-  // can cause transitions, and any owner can claim that a hand-on was not taken up.
+  // Half of the room is for losses: any stranger can cause transitions, and any owner can claim
+  // that a hand-on was not taken up.  A loss takes a reference that was received.
   const uint64_t max = options_.events_waiting_max;
   uint64_t waiting = notifier_.waiting();
   const uint64_t dropped = std::erase_if(chores->events, [&](const Event& event) {

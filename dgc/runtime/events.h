@@ -27,7 +27,8 @@ struct ReclaimEvent {
   WallTime time{};
 };
 
-// A reference that this process holds has become useless.
+// A reference that this process holds, or was still handing on, has become useless.  Who has let
+// go of it meanwhile may be told too, even if the hand-on had succeeded before the object went.
 struct LossEvent {
   WireRef ref;
   LossCause cause{};

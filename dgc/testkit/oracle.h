@@ -325,9 +325,8 @@ class Oracle {
     std::map<uint64_t, size_t> waiting;
     // What the last answer to the client said cannot be listed, and why.
     std::map<ShadowObject, Failure> failed;
-    // What could not be handed on, as it was gone, and of what the client has reported the loss.
-    std::set<ShadowObject> gone;
-    std::set<ShadowObject> lost;
+    // What could not be handed on, as it was gone, and the client has yet to report so.
+    std::set<ShadowObject> untold;
     // What the client knows of that.
     std::set<ShadowObject> believed;
     // The client lists all again, and no complete Dirty was answered yet.
@@ -344,8 +343,6 @@ class Oracle {
     bool failing = false;
     // The client has had an answer of this owner, so it may report something of it.
     bool answered = false;
-    // And one that lets it renew.
-    bool numbered = false;
   };
   // What one client has said to an owner of one object.
   struct Said {

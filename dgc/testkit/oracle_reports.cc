@@ -27,7 +27,7 @@ void Oracle::Lost(ShadowProcess holder, const ObjectId& id, const dgc::Lost& los
   }
   const ShadowProcess owner = OwnerOf(*object);
   Lease& lease = LeaseOf(holder, owner);
-  lease.lost.insert(*object);
+  lease.untold.erase(*object);
   const auto failed = lease.failed.find(*object);
   const bool restarted = lost.cause == LossCause::kOwnerRestarted;
   if (restarted ? !At(owner).ended
@@ -105,8 +105,8 @@ void Oracle::CheckAllTold() {
     return;
   }
   for (const auto& [pair, lease] : leases_) {
-    for (const ShadowObject object : lease.gone) {
-      if (lease.lost.contains(object) || !At(ShadowProcess{pair.first}).holding) continue;
+    for (const ShadowObject object : lease.untold) {
+      if (!At(ShadowProcess{pair.first}).holding) continue;
       Fail(absl::StrCat(Describe(ShadowProcess{pair.first}), " was never told that it handed on ",
                         Describe(object), ", which was gone"));
     }

@@ -96,7 +96,6 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
       FindRun(std::visit([](const auto& typed) { return typed.incarnation; }, request));
   if (!owner.has_value()) return;
   LeaseOf(client, *owner).answered = true;
-  LeaseOf(client, *owner).numbered |= !std::holds_alternative<TransitRequest>(request);
   if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
     if (dgc::Raw(dirty->complete_from) != 0) LeaseOf(client, *owner).relisting = false;
   }
@@ -108,6 +107,7 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
   std::set<ShadowObject>& believed = LeaseOf(client, *owner).believed;
   std::map<ShadowObject, Failure>& failed = LeaseOf(client, *owner).failed;
   failed.clear();
+  std::set<ShadowObject>& untold = LeaseOf(client, *owner).untold;
   const auto note = [&](const auto& asked, const auto& answered) {
     for (const Failure& failure : answered.failures) {
       if (failure.index >= asked.rows.size()) continue;
@@ -115,11 +115,12 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
     }
   };
   if (const auto* transit = std::get_if<TransitRequest>(&request)) {
-    const auto& answer = std::get<TransitResponse>(response);
-    note(*transit, answer);
-    LeaseOf(client, *owner).listening |= answer.failures.size() < transit->rows.size();
+    note(*transit, std::get<TransitResponse>(response));
+    LeaseOf(client, *owner).listening = true;
     for (const auto& [object, failure] : failed) {
-      if (failure.reason != FailureReason::kQuota) LeaseOf(client, *owner).gone.insert(object);
+      if (failure.reason == FailureReason::kQuota) continue;
+      const uint32_t hold = HoldOf(client, object);
+      if (hold == kNone || !holds_[hold].told || holds_[hold].again) untold.insert(object);
     }
   }
   if (const auto* dirty = std::get_if<DirtyRequest>(&request)) {
@@ -144,10 +145,9 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
 
 void Oracle::SessionEnded(ShadowProcess client, ShadowProcess owner) {
   Lease& lease = LeaseOf(client, owner);
-  if (lease.failing || !lease.numbered) {
+  if (lease.failing) {
     lease.partings.push_back(events_->now());
-  }
-  if (lease.listening && !lease.failing && !At(owner).ended && At(client).holding) {
+  } else if (lease.listening && !At(owner).ended && At(client).holding) {
     Fail(absl::StrCat(Describe(client), " has done with ", Describe(owner),
                       ", although one of its hand-ons is open"));
   }
@@ -155,7 +155,6 @@ void Oracle::SessionEnded(ShadowProcess client, ShadowProcess owner) {
   lease.relisting = false;
   lease.failing = false;
   lease.answered = false;
-  lease.numbered = false;
   lease.listening = false;
 }
 

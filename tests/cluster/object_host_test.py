@@ -16,7 +16,6 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
 
 from cluster import Cluster, ClusterError, Process  # noqa: E402  (the path comes first)
-from unfinished_calls import UnfinishedCalls  # noqa: E402
 
 BUILD = os.environ.get("LEASEHOLD_BUILD_DIR", os.path.join(ROOT, "build", "release"))
 CATALOGUE = os.path.join(ROOT, "dgc", "runtime", "METRICS.md")
@@ -105,7 +104,14 @@ class PortTest(ClusterTest):
         self.assertEqual(self.state(host, client), before)
 
     def test_messages_that_never_end_fill_no_more_than_their_share_of_memory(self):
+        try:
+            from unfinished_calls import UnfinishedCalls
+        except ImportError as error:
+            self.skipTest(f"{error}: install python3-h2")
         share = 64 << 20
+        # What AddressSanitizer keeps from being used again is no leak.
+        os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1"
+        self.addCleanup(os.environ.pop, "ASAN_OPTIONS")
         host = self.start_host(f"--message-bytes-total-max={share}")
         client = self.cluster.start_client("client")
         client.ask(f"load {self.write(ONE_OBJECT)} {host.address}")
@@ -113,12 +119,13 @@ class PortTest(ClusterTest):
         state = self.state(host, client)
         before = host.rss_bytes()
 
-        for _ in range(2):
-            calls = UnfinishedCalls(host.address, "/objects.v1.ObjectService/Create", 24, 15 << 20)
-            self.addCleanup(calls.close)
-            calls.send_all()
+        callers = [UnfinishedCalls(host.address, "/objects.v1.ObjectService/Create", 24, 15 << 20)
+                   for _ in range(3)]
+        for caller in callers:
+            self.addCleanup(caller.close)
+            caller.send_all()
 
-        self.assertGreater(calls.sent, share // 4)
+        self.assertGreater(sum(caller.sent for caller in callers), share)
         self.assertLess(host.rss_bytes() - before, 4 * share)
         self.assertEqual(self.state(host, client), state)
 

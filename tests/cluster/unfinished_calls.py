@@ -8,7 +8,7 @@ import h2.events
 import h2.exceptions
 
 # Nothing more can be sent when the server has been silent for so long, in seconds.
-SILENCE = 1
+SILENCE = 2
 
 
 class UnfinishedCalls:
@@ -16,13 +16,14 @@ class UnfinishedCalls:
 
     def __init__(self, address, path, count, size):
         host, port = address.split(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=SILENCE)
+        self._socket = socket.create_connection((host, int(port)), timeout=30)
         self._http = h2.connection.H2Connection()
         self._http.initiate_connection()
         self._left = {}  # {call: bytes to send}
         self.sent = 0
         # The server says how many calls it takes.
         self._heed(self._socket.recv(1 << 16))
+        self._socket.settimeout(SILENCE)
         for _ in range(count):
             call = self._http.get_next_available_stream_id()
             self._http.send_headers(call, [

@@ -310,6 +310,41 @@ TEST_F(LeaseHolderTest, GoodbyeDoesNotWaitForTheNextRetry) {
   EXPECT_EQ(owner_.live(), 0u);
 }
 
+// Others than the owner say so too: proxies, and gRPC itself when its memory is full.
+TEST_F(LeaseHolderTest, AGoodbyeThatIsRefusedIsSaidAgain) {
+  WireRef ref;
+  owner_.HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(1));
+  alice_.process.Goodbye(alice_.now);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  const Send goodbye = std::exchange(alice_.sends, {}).at(0);
+  ASSERT_TRUE(std::holds_alternative<GoodbyeRequest>(goodbye.request));
+  alice_.process.Answered(goodbye.peer, goodbye.call,
+                          Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
+  EXPECT_FALSE(alice_.process.Quiescent());
+  cluster_.Sleep(seconds(1));
+  EXPECT_TRUE(alice_.process.Quiescent());
+  EXPECT_FALSE(owner_.Live(ref));
+}
+
+TEST_F(LeaseHolderTest, AGoodbyeNeedsNoRoomForWhatComesBeforeIt) {
+  WireRef ref;
+  const Target handle = owner_.HeldBy(alice_, &ref);
+  cluster_.Sleep(seconds(1));
+  alice_.Drop(handle);
+  alice_.process.Goodbye(alice_.now);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  const Send clean = std::exchange(alice_.sends, {}).at(0);
+  ASSERT_TRUE(std::holds_alternative<CleanRequest>(clean.request));
+  alice_.process.Answered(clean.peer, clean.call,
+                          Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
+  alice_.Run();
+  ASSERT_EQ(alice_.sends.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<GoodbyeRequest>(alice_.sends[0].request));
+}
+
 TEST_F(LeaseHolderTest, GoodbyeReleasesAlsoWhatWasNeverListed) {
   owner_.HeldBy(alice_);
   alice_.process.Goodbye(alice_.now);

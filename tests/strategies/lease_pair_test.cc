@@ -87,6 +87,23 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoBeforeItListsHearsThatWhatItHandedOnIsG
   EXPECT_EQ(alice_.process.imports().peers(), 0u) << "nothing is left to be heard";
 }
 
+TEST_F(LeasePairTest, TheSenderThatLetsGoBeforeItListsHearsOfAnEarlierHandOnToo) {
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  alice_.Share(handle);
+  cluster_.Settle();
+  ASSERT_EQ(owner_.process.sizes().transits, 2u) << "declared, but alice has listed nothing yet";
+  owner_.process.Unexport(object.object(), owner_.now);
+  alice_.Share(handle);
+  alice_.Drop(handle);
+  cluster_.Sleep(seconds(1));
+  EXPECT_EQ(alice_.lost.size(), 1u);
+  cluster_.Sleep(TestLease().transit_term + TestLease().term_default);
+  EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
+  cluster_.Sleep(2 * TestLease().linger);
+  EXPECT_EQ(alice_.process.imports().peers(), 0u) << "nothing is left to be heard";
+}
+
 TEST_F(LeasePairTest, ASessionThatListensAloneIsGivenUpWithItsOwner) {
   const Target handle = owner_.HeldBy(alice_);
   cluster_.Sleep(seconds(1));

@@ -36,6 +36,9 @@ constexpr size_t kOutdatedMax = 64;
 // However short the terms that an owner grants, renewals leave no closer together.
 constexpr Duration kRenewalInterval = std::chrono::milliseconds(10);
 
+// Nor are timeouts and the time between two tries shorter than those of such a term.
+constexpr Duration kPacedTermMin = std::chrono::milliseconds(100);
+
 // At most an eighth more, so that terms that are about the same share a request.
 Duration Coarse(Duration term) {
   const auto count = static_cast<uint64_t>(term.count());
@@ -216,10 +219,14 @@ bool LeaseHolder::Quiescent() const {
 }
 
 bool LeaseHolder::Idle(const Session& session) const {
-  // Who cannot renew does not hear: all that it has handed on was gone.
-  const bool listening = session.listen_until != TimePoint::min() && Raw(session.acknowledged) != 0;
   return session.imports == 0 && session.tokens.empty() && session.hand_ons.empty() &&
-         !session.relisting && !listening && session.notices_acknowledged == session.notices_seen;
+         !session.relisting && session.listen_until == TimePoint::min() && !Unsaid(session);
+}
+
+// To be said before the session is forgotten: the next one would be told the same notices again.
+// But once; an owner has as many as it likes.
+bool LeaseHolder::Unsaid(const Session& session) const {
+  return session.notices_acknowledged != session.notices_seen && !session.parted;
 }
 
 void LeaseHolder::Close(PeerIndex peer) {
@@ -266,8 +273,11 @@ TimePoint LeaseHolder::Due(const Session& session, Op op) const {
     case Op::kTransit:
       return session.hand_ons.empty() ? TimePoint::max() : session.hand_on_not_before;
     case Op::kDirty: {
-      // A re-listing of which nothing is left to be listed ends all the same.
-      const bool completes = session.relisting && session.to_list.empty();
+      // A re-listing of which nothing is left to be listed ends all the same; and who listens, but
+      // has nothing to list or to clean, needs an answer that a renewal can name.
+      const bool asks = session.first && session.listen_until != TimePoint::min() &&
+                        Raw(session.acknowledged) == 0 && session.to_clean.empty();
+      const bool completes = (session.relisting || asks) && session.to_list.empty();
       TimePoint at = std::min(session.list_at, session.refused_until);
       if (completes || session.to_list.size() >= options_.batch_max) at = TimePoint::min();
       return std::max(at, session.list_not_before);
@@ -309,9 +319,9 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
     const Op op = kTurns[(first + i) % std::size(kTurns)];
     if (Due(session, op) <= now) return op;
   }
-  // Before the session is forgotten: the next one would be told the same notices again.
-  const bool unsaid = session.notices_acknowledged != session.notices_seen;
-  return unsaid && session.idle_at <= now ? Op::kRenew : Op::kNone;
+  if (!Unsaid(session) || session.idle_at > now) return Op::kNone;
+  session.parted = true;
+  return Op::kRenew;
 }
 
 TimePoint LeaseHolder::NextDeadline(const Session& session) const {
@@ -323,8 +333,7 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   } else {
     at = std::min({RenewalDue(session), Due(session, Op::kTransit), Due(session, Op::kDirty),
                    Due(session, Op::kClean)});
-    const bool unsaid = session.notices_acknowledged != session.notices_seen;
-    if (unsaid || Idle(session)) at = std::min(at, session.idle_at);
+    if (Unsaid(session) || Idle(session)) at = std::min(at, session.idle_at);
   }
   return std::max(at, session.retry_at);
 }
@@ -376,6 +385,7 @@ void LeaseHolder::SendOp(PeerIndex peer, Session& session, Op op, TimePoint now)
     session.renewed_at = now;
   } else {
     session.turn = op;
+    session.parted = false;
   }
   session.call = next_call_++;
   session.sent = now;
@@ -508,7 +518,7 @@ TransitRequest LeaseHolder::MakeTransit(Session& session) {
 }
 
 Duration LeaseHolder::TermOf(const Session& session) const {
-  return session.term > Duration::zero() ? session.term
+  return session.term > Duration::zero() ? std::max(session.term, kPacedTermMin)
                                          : TermFor(options_, options_.requested_term);
 }
 

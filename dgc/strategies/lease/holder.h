@@ -120,6 +120,7 @@ class LeaseHolder {
     TimePoint granted_until = TimePoint::min();  // counted from when the request left
     uint64_t notices_seen = 0;
     uint64_t notices_acknowledged = 0;  // named to the owner by a request that it has answered
+    bool parted = false;                // the last request was to name those that are left
     TimePoint renew_at = TimePoint::max();
     TimePoint renewed_at = TimePoint::min();  // when the last renewal left
     // Until when a hand-on may turn out not to be taken up; min(): none is open.
@@ -200,10 +201,13 @@ class LeaseHolder {
   // Everything of that owner is lost, for the same cause.
   void OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now);
   bool Idle(const Session& session) const;
+  // Whether the owner has yet to be told which notices have come in.
+  bool Unsaid(const Session& session) const;
   // Ends a session that has long heard nothing and in which nothing is used any more.
   void GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now);
   void Close(PeerIndex peer);
-  // What the owner granted last, or is likely to grant.
+  // What the owner granted last, or is likely to grant, for timing what is sent: at least
+  // kPacedTermMin.
   Duration TermOf(const Session& session) const;
   Duration Backoff(const Session& session, uint32_t failures);
   Duration Timeout(const Session& session) const;

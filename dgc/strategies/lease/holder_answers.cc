@@ -337,9 +337,9 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
     return;
   }
   if (session.goodbye && refusal.code == Refusal::Code::kResourceExhausted &&
-      session.hand_ons.empty() && session.op_hand_ons.empty()) {
-    // An owner that has no room for a client has nothing of it either.
-    On(peer, session, GoodbyeResponse{}, now);
+      session.hand_ons.empty() && session.op_hand_ons.empty() && session.op != Op::kGoodbye) {
+    // An owner that has no room for a client has nothing of it either; a goodbye needs none.
+    Clear(peer, session);
     return;
   }
   // Whatever the answer: a duplicate may have been carried out all the same.

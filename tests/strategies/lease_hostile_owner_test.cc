@@ -1,0 +1,81 @@
+// What an owner that means harm cannot make a holder do: spin, or keep a session for ever.
+#include <chrono>
+#include <utility>
+#include <variant>
+
+#include "gtest/gtest.h"
+#include "tests/strategies/lease_pair_fixture.h"
+
+namespace dgc::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+class LeaseHostileOwnerTest : public LeasePairTest {
+ protected:
+  // Lets time pass for alice alone and has `answer` answer all she sends; how much that was.
+  template <typename Answer>
+  size_t Face(Duration duration, Answer answer) {
+    size_t sent = 0;
+    for (const TimePoint end = alice_.now + duration; alice_.now < end;
+         alice_.now += milliseconds(1)) {
+      alice_.Run();
+      for (const Send& send : std::exchange(alice_.sends, {})) {
+        ++sent;
+        alice_.process.Answered(send.peer, send.call, answer(send.request), alice_.now);
+      }
+    }
+    return sent;
+  }
+};
+
+// Without a least term for pacing, 100,000 requests leave at one instant.
+TEST_F(LeaseHostileOwnerTest, ATermOfANanosecondDoesNotMakeAHolderSpin) {
+  owner_.HeldBy(alice_);
+  const size_t sent = Face(seconds(1), [](const Request& request) -> Response {
+    if (std::holds_alternative<DirtyRequest>(request)) {
+      return DirtyResponse{.granted_term = nanoseconds(1),
+                           .failures = {{.index = 0, .reason = FailureReason::kStale}}};
+    }
+    return RenewResponse{.result = RenewResult::kDiffers, .granted_term = nanoseconds(1)};
+  });
+  EXPECT_GT(sent, 10u);
+  EXPECT_LT(sent, 300u);
+}
+
+TEST_F(LeaseHostileOwnerTest, ATermOfANanosecondLeavesTimeToAnswer) {
+  owner_.HeldBy(alice_);
+  Face(seconds(1), [](const Request& request) -> Response {
+    if (std::holds_alternative<DirtyRequest>(request)) {
+      return DirtyResponse{.granted_term = nanoseconds(1)};
+    }
+    return RenewResponse{.granted_term = nanoseconds(1)};
+  });
+  while (alice_.sends.empty()) {
+    alice_.now += milliseconds(1);
+    alice_.Run();
+  }
+  EXPECT_GE(alice_.sends[0].timeout, milliseconds(20));
+}
+
+TEST_F(LeaseHostileOwnerTest, NoticesThatNeverEndDoNotKeepASession) {
+  const Target handle = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  alice_.Share(handle);
+  alice_.Drop(handle);
+  uint64_t notices = 0;
+  Face(TestLease().term_default + 3 * TestLease().linger, [&](const Request& request) -> Response {
+    const auto* const renew = std::get_if<RenewRequest>(&request);
+    if (renew == nullptr) return owner_.Received(request);
+    ++notices;
+    return RenewResponse{.granted_term = seconds(10),
+                         .notices = {{notices, {}, TransitToken{notices}}}};
+  });
+  EXPECT_GT(notices, 0u);
+  EXPECT_EQ(alice_.process.imports().peers(), 0u);
+}
+
+}  // namespace
+}  // namespace dgc::testing
