@@ -38,6 +38,15 @@ std::string Summary(const Request& request) {
   return text;
 }
 
+size_t RowCount(const Request& request) {
+  return std::visit(
+      [](const auto& typed) -> size_t {
+        if constexpr (requires { typed.rows; }) return typed.rows.size();
+        return 0;
+      },
+      request);
+}
+
 std::string Rows(const Request& request, const Oracle& oracle) {
   std::string text;
   std::visit(
@@ -514,6 +523,10 @@ void Cluster::SendRequest(Node& node, dgc::Send send) {
   events_.At(deadline, [this, from, life, peer = send.peer, call = send.call] {
     Answer(from, life, peer, call, Refusal{Refusal::Code::kUnknownOutcome, "no answer in time"});
   });
+  if (std::any_of(node.calls.begin(), node.calls.end(),
+                  [&](const Call& call) { return call.peer == send.peer; })) {
+    oracle_.Fail(absl::StrCat(node.name, " has two requests under way to ", to->name));
+  }
   const auto shared = std::make_shared<const dgc::Send>(std::move(send));
   node.calls.push_back({shared->peer, shared->call, {shared, &shared->request}});
   Packet packet;
@@ -556,6 +569,9 @@ void Cluster::TakeRequest(Node& to, NodeIndex from, uint64_t life, const dgc::Se
     // The only refusal that is a disturbance: a full quota is no excuse for a lapse.
     response = Refusal{Refusal::Code::kUnavailable, "try again"};
     faults_.Between(from, to.index, now(), now() + send.timeout);
+  } else if (RowCount(send.request) > options_.rows_max) {
+    DGC_PROBE("a request is too long");
+    response = Refusal{Refusal::Code::kResourceExhausted, "the message is too long"};
   } else {
     response = to.process->Received(send.request, Now(to));
     oracle_.Handled(to.shadow, send.request, response, sent);

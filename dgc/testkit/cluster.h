@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ struct ClusterOptions {
   NetworkOptions network;
   // Each node's clock runs fast or slow by up to so many parts per million, and starts somewhere.
   uint32_t drift_ppm_max = 100;
+  // A request of more rows is refused before it gets to the owner, as gRPC does with long messages.
+  size_t rows_max = std::numeric_limits<size_t>::max();
   // Process::Work is called with this budget, with this between two calls.
   uint32_t work_budget = 64;
   Duration work_delay = std::chrono::microseconds(10);

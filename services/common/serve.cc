@@ -7,6 +7,7 @@
 #include <prometheus/exposer.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -29,6 +30,9 @@ constexpr int kPortAttempts = 20;
 // Calls at a time on one connection; more wait at the client.  A process has one connection to each
 // host, and our own clients make fewer than ten calls at a time.
 constexpr int kStreamsPerConnectionMax = 256;
+
+// What gRPC counts for a connection without calls, measured.
+constexpr int64_t kConnectionBytes = 9000;
 
 // Of an address: do not serve this.
 constexpr char kNowhere[] = "none";
@@ -147,6 +151,22 @@ void Announce(const Running& running) {
   std::fflush(stdout);
 }
 
+// An accept() that finds no descriptor left ends gRPC's listener for good, so it should find the
+// bound on memory first.  Few are allowed by default, as select() takes no more; nothing here does.
+void RaiseDescriptorLimit(int64_t bytes_max) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  const auto connections = static_cast<rlim_t>(bytes_max / kConnectionBytes);
+  if (limit.rlim_max < connections) {
+    spdlog::warn(
+        "at most {} descriptors: more connections than that, and no new one is accepted any more; "
+        "raise the limit (ulimit -Hn) to {}, or lower --message-bytes-total-max",
+        limit.rlim_max, connections);
+  }
+}
+
 void SetUpLogging(const ServeOptions& options) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("main"));
   spdlog::set_level(spdlog::level::from_str(options.log_level));
@@ -198,6 +218,7 @@ void AddServeFlags(CLI::App* app, ServeOptions* options) {
 
 int Serve(const ServeOptions& options, TerminationSignals* signals, const MakeRole& make_role) {
   SetUpLogging(options);
+  RaiseDescriptorLimit(options.message_bytes_total_max);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 

@@ -4,6 +4,7 @@
 import http.client
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -128,6 +129,25 @@ class PortTest(ClusterTest):
         self.assertGreater(sum(caller.sent for caller in callers), share)
         self.assertLess(host.rss_bytes() - before, 4 * share)
         self.assertEqual(self.state(host, client), state)
+
+    def test_many_connections_do_not_end_the_listener(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            host = self.start_host()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        address, port = host.address.split(":")
+
+        connections = [socket.create_connection((address, int(port)), timeout=10)
+                       for _ in range(400)]
+        # The last one is accepted: a server speaks first.
+        self.assertTrue(connections[-1].recv(4096))
+        for connection in connections:
+            connection.close()
+
+        with socket.create_connection((address, int(port)), timeout=10) as connection:
+            self.assertTrue(connection.recv(4096))
 
     def state(self, host, client):
         """The objects as listed, and what the metrics say of them."""

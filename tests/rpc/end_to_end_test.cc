@@ -277,6 +277,10 @@ TEST(EndToEndTest, AnOperatorHoldsReapingAndLetsItGoOn) {
   EXPECT_EQ(set(v1::REAPING_MODE_AUTOMATIC, &deferred), grpc::StatusCode::OK);
   EXPECT_EQ(deferred, 1u);
   EXPECT_TRUE(host.gone.Wait(1));
+  EXPECT_EQ(set(v1::REAPING_MODE_HELD, &deferred), grpc::StatusCode::OK);
+  EXPECT_TRUE(host.owner.stats().sizes.braking);
+  EXPECT_EQ(set(v1::REAPING_MODE_RELEASED, &deferred), grpc::StatusCode::OK);
+  EXPECT_FALSE(host.owner.stats().sizes.braking);
   server->Shutdown(std::chrono::system_clock::now());
 }
 

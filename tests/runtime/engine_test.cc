@@ -353,6 +353,7 @@ TEST(EngineTest, HolderThatFallsSilentLosesItsReferencesAfterTheTermAndIsTold) {
   const Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(&world.gone), holder.id()));
   world.Run(seconds(1));
 
+  const auto begun = std::chrono::system_clock::now();
   world.network.Cut(true);
   world.Run(seconds(9));
   EXPECT_EQ(world.gone, 0);
@@ -368,6 +369,8 @@ TEST(EngineTest, HolderThatFallsSilentLosesItsReferencesAfterTheTermAndIsTold) {
   ASSERT_THAT(losses, SizeIs(1));
   EXPECT_EQ(losses[0].cause, LossCause::kReclaimed);
   EXPECT_EQ(losses[0].ref.id, ref.id());
+  EXPECT_GE(losses[0].time, begun);
+  EXPECT_LE(losses[0].time, std::chrono::system_clock::now());
   EXPECT_TRUE(ref) << "lost is not the same as refused";
 }
 
@@ -431,9 +434,12 @@ TEST(EngineTest, SenderIsToldWhenItsHandOnWasNotTakenUp) {
   const Ref ref = holder.Import(Share(owner, std::make_shared<Upload>(), holder.id()));
   world.Run(seconds(1));
   const auto shared = holder.Share(ref, {}, seconds(1));
+  const auto begun = std::chrono::system_clock::now();
   world.Run(seconds(20));
 
   ASSERT_THAT(expired, SizeIs(1));
+  EXPECT_GE(expired[0].time, begun);
+  EXPECT_LE(expired[0].time, std::chrono::system_clock::now());
   EXPECT_EQ(expired[0].ref.owner, "owner:1");
   EXPECT_EQ(expired[0].ref.id, ref.id());
   EXPECT_EQ(expired[0].ref.transit, shared->transit);

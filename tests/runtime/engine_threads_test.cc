@@ -55,6 +55,8 @@ class ThreadedWorld {
     }
     return *engines_.back();
   }
+  // Nobody is reached any more.
+  void Cut() { network_.Cut(true); }
 
  private:
   class RingingTransport final : public Transport {
@@ -362,6 +364,23 @@ TEST(EngineThreadsTest, GoodbyeEndsEverythingAtOnce) {
   EXPECT_TRUE(gone.Wait());
   EXPECT_EQ(owner.stats().sizes.clients, 0u);
   EXPECT_EQ(owner.stats().counters.goodbyes, 1u);
+}
+
+TEST(EngineThreadsTest, AGoodbyeWaitsForAnOwnerThatIsSilentNoLongerThanItMay) {
+  ThreadedWorld world;
+  Engine& owner = world.Add("owner:1");
+  Engine& holder = world.Add("");
+  const Ref ref =
+      holder.Import(*owner.ShareObject(std::make_shared<int>(1), "int", typeid(int), holder.id()));
+  ASSERT_TRUE(holder.Settle(kLong));
+  world.Cut();
+  constexpr auto kTimeout = std::chrono::milliseconds(100);
+  const auto begun = std::chrono::steady_clock::now();
+  holder.Shutdown(kTimeout);
+  const auto took = std::chrono::steady_clock::now() - begun;
+  EXPECT_GE(took, kTimeout / 2);
+  EXPECT_LT(took, kLong);
+  EXPECT_EQ(owner.stats().counters.goodbyes, 0u);
 }
 
 TEST(EngineThreadsTest, ShutdownWhileOthersUseItIsSafe) {

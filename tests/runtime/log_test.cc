@@ -1,5 +1,7 @@
 #include "dgc/runtime/log.h"
 
+#include <prometheus/collectable.h>
+#include <prometheus/text_serializer.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
@@ -10,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "dgc/runtime/call_counts.h"
+#include "dgc/runtime/metrics.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/runtime/world.h"
@@ -70,6 +74,7 @@ TEST(LogTest, ALapseNamesTheClientAndAPeerTheOwnerAndItsRun) {
       "warning event=owner_restarted owner=host:1 incarnation=0000000000000abc references=3\n");
 }
 
+// So do the metrics.
 TEST(LogTest, ShowsThatTheBrakeGripsAndLetsGoAndWhatAnOperatorSays) {
   CapturedLog log;
   World world;
@@ -86,6 +91,13 @@ TEST(LogTest, ShowsThatTheBrakeGripsAndLetsGoAndWhatAnOperatorSays) {
   log.TakeText();
   world.Run(world.lease.term_default);
   EXPECT_THAT(log.TakeText(), HasSubstr("warning event=brake_on leases=64\n"));
+  const auto collectable =
+      MakeCollectable({std::shared_ptr<Engine>(), &owner}, std::make_shared<const CallCounts>());
+  const std::string metrics = prometheus::TextSerializer().Serialize(collectable->Collect());
+  for (const char* line :
+       {"\ndgc_reaping_braked 1\n", "\ndgc_brakes_total 1\n", "\ndgc_leases_deferred 64\n"}) {
+    EXPECT_THAT(metrics, HasSubstr(line));
+  }
   world.Run(world.lease.brake_hold);
   EXPECT_THAT(log.TakeText(), HasSubstr("info event=brake_off leases=64\n"));
   EXPECT_EQ(world.gone, 64);

@@ -95,7 +95,7 @@ class Network {
  private:
   Mutex mutex_;
   std::deque<Letter> letters_ ABSL_GUARDED_BY(mutex_);
-  bool cut_ = false;
+  std::atomic<bool> cut_ = false;
   std::vector<Request> delivered_;
 };
 

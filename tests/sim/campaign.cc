@@ -45,6 +45,7 @@ namespace dgc::testkit {
 namespace {
 
 constexpr size_t kJobsMax = 64;
+constexpr uint64_t kSeedsMax = 1'000'000'000;
 constexpr size_t kProbesMax = 512;
 // A seed that takes longer is stuck, and its worker is killed.
 constexpr unsigned kStuckSeconds = 120;
@@ -271,9 +272,10 @@ bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
   std::string line;
   while (std::getline(file, line)) {
     if (line.empty() || line[0] == '#') continue;
+    if (line[0] < '0' || line[0] > '9') return false;
     seeds->push_back(std::strtoull(line.c_str(), nullptr, 10));
   }
-  return file.eof();
+  return file.eof() && !seeds->empty();
 }
 
 int Replay(const Options& options) {
@@ -304,7 +306,8 @@ int Main(Options options) {
   if (options.seed >= 0) return Replay(options);
   std::vector<uint64_t> seeds;
   if (!options.also.empty() && !ReadSeeds(options.also, &seeds)) {
-    std::fprintf(stderr, "cannot read %s\n", options.also.c_str());
+    std::fprintf(stderr, "%s is not a file of seeds, one at the beginning of each line\n",
+                 options.also.c_str());
     return 2;
   }
   for (uint64_t i = 0; i < options.seeds; ++i) seeds.push_back(options.first + i);
@@ -368,7 +371,9 @@ bool Parse(int argc, char** argv, Options* options) {
       }
     }
   }
-  return options->seed >= 0 || options->seeds > 0 || options->fresh > 0 || !options->also.empty();
+  const bool many = options->seeds > 0 || options->fresh > 0 || !options->also.empty();
+  return options->seed >= 0 ? !many && !options->probes
+                            : many && std::max(options->seeds, options->fresh) <= kSeedsMax;
 }
 
 }  // namespace

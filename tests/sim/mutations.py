@@ -310,6 +310,13 @@ MUTATIONS = [
     ("holder: names notices to the owner for as long as there are new ones", HOLDER,
      "return session.notices_acknowledged != session.notices_seen && <<!session.parted>>;",
      "true"),
+    ("holder: a request that is too long is said again as it was", ANSWERS,
+     "if (session.crowded) <<NoteSize(session, /*refused=*/true);>>", ""),
+    ("holder: a row that is refused is not said again", ANSWERS,
+     "std::max(static_cast<uint32_t>(rows / 2), <<1u>>);", "0u"),
+    ("holder: requests that were too long never grow again", ANSWERS,
+     "session.rows_max = <<std::min(session.rows_max + session.rows_max / 16 + 1, "
+     "options_.batch_max)>>;", "session.rows_max"),
     ("holder: paces itself by whatever term is granted", HOLDER,
      "? <<std::max(session.term, kPacedTermMin)>>", "session.term"),
     ("holder: says no goodbye where there was no room for something else", ANSWERS,

@@ -187,6 +187,13 @@ void DrawUnusual(SimRandom random, Plan* plan) {
   }
 }
 
+// As DrawUnusual, later still: few rows are too many for one message.
+void DrawShortMessages(SimRandom random, Plan* plan) {
+  if (!random.OneIn(16)) return;
+  plan->options.rows_max = static_cast<size_t>(random.Between(3, 12));
+  plan->quotas = true;
+}
+
 // Nothing goes wrong, and nothing takes its time: then what nobody has is gone soon.  It waits for
 // its turn behind a request of each kind, and for as many as its batch takes.
 Duration Prompt(const Plan& plan) {
@@ -219,6 +226,7 @@ Plan Draw(uint64_t seed) {
   plan.drop_lost = !random.OneIn(3);
   DrawMore(random.Fork(), &plan);
   DrawUnusual(random.Fork(), &plan);
+  DrawShortMessages(random.Fork(), &plan);
   plan.options.prompt = Prompt(plan);
   if (plan.quotas) plan.options.steps_max *= 4;  // Who is refused goes on asking.
   return plan;

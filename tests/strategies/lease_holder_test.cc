@@ -677,14 +677,14 @@ TEST_F(LeaseHolderTest, ARestartOfTheOwnerIsTold) {
 
 TEST_F(LeaseHolderTest, ManyReferencesGoInBatches) {
   std::vector<Target> handles;
-  for (int i = 0; i < 10000; ++i) handles.push_back(owner_.HeldBy(alice_));
+  for (int i = 0; i < 20000; ++i) handles.push_back(owner_.HeldBy(alice_));
   cluster_.Sleep(seconds(1));
-  EXPECT_EQ(owner_.process.sizes().listings, 10000u);
-  EXPECT_LE(alice_.process.counters().requests_sent, 4u);
+  EXPECT_EQ(owner_.process.sizes().listings, 20000u);
+  EXPECT_LE(alice_.process.counters().requests_sent, 6u);
   for (const Target handle : handles) alice_.Drop(handle);
   cluster_.Sleep(seconds(1));
   EXPECT_EQ(owner_.live(), 0u);
-  EXPECT_LE(alice_.process.counters().requests_sent, 8u);
+  EXPECT_LE(alice_.process.counters().requests_sent, 12u);
 }
 
 TEST_F(LeaseHolderTest, WhoDropsAllTheTimeSendsFewCleans) {

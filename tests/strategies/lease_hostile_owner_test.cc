@@ -1,7 +1,10 @@
-// What an owner that means harm cannot make a holder do: spin, or keep a session for ever.
+// What an owner that means harm, or takes little, cannot make a holder do: spin, keep a session for
+// ever, or say the same for ever.
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "tests/strategies/lease_pair_fixture.h"
@@ -75,6 +78,52 @@ TEST_F(LeaseHostileOwnerTest, NoticesThatNeverEndDoNotKeepASession) {
   });
   EXPECT_GT(notices, 0u);
   EXPECT_EQ(alice_.process.imports().peers(), 0u);
+}
+
+size_t RowsOf(const Request& request) {
+  if (const auto* dirty = std::get_if<DirtyRequest>(&request)) return dirty->rows.size();
+  if (const auto* clean = std::get_if<CleanRequest>(&request)) return clean->rows.size();
+  if (const auto* transit = std::get_if<TransitRequest>(&request)) return transit->rows.size();
+  return 0;
+}
+
+// gRPC refuses long messages, and what was held lapsed without a word.
+TEST_F(LeaseHostileOwnerTest, ARequestThatIsTooLongIsSaidInParts) {
+  constexpr size_t kHeld = 1000;
+  constexpr size_t kRowsMax = 100;
+  std::vector<Target> handles;
+  for (size_t i = 0; i < kHeld; ++i) handles.push_back(owner_.HeldBy(alice_));
+  size_t most = 0;
+  const auto answer = [&](const Request& request) -> Response {
+    if (RowsOf(request) > kRowsMax) return Refusal{Refusal::Code::kResourceExhausted, "too long"};
+    most = std::max(most, RowsOf(request));
+    return owner_.Received(request);
+  };
+  Face(seconds(3), answer);
+  EXPECT_EQ(owner_.process.sizes().listings, kHeld);
+  EXPECT_GT(most, kRowsMax * 3 / 4) << "it grows again";
+  for (const Target handle : handles) {
+    alice_.Share(handle);
+    alice_.Drop(handle);
+  }
+  Face(seconds(3), answer);
+  EXPECT_EQ(owner_.process.sizes().listings, 0u);
+  EXPECT_EQ(owner_.process.sizes().transits, kHeld);
+  EXPECT_TRUE(alice_.lost.empty());
+}
+
+TEST_F(LeaseHostileOwnerTest, ARowThatIsRefusedIsSaidAgain) {
+  for (size_t i = 0; i < 1000; ++i) owner_.HeldBy(alice_);
+  Face(seconds(20), [&](const Request&) -> Response {
+    return Refusal{Refusal::Code::kResourceExhausted, "no room"};
+  });
+  size_t sent = 0;
+  Face(seconds(20), [&](const Request& request) {
+    if (std::holds_alternative<DirtyRequest>(request)) ++sent;
+    return owner_.Received(request);
+  });
+  EXPECT_EQ(owner_.process.sizes().listings, 1000u);
+  EXPECT_LT(sent, 200u) << "they grow again";
 }
 
 }  // namespace

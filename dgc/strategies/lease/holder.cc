@@ -74,6 +74,7 @@ LeaseHolder::Session& LeaseHolder::SessionOf(PeerIndex peer, TimePoint now) {
   Session& session = sessions_[Raw(peer)];
   if (!session.open) {
     session.open = true;
+    session.rows_max = options_.batch_max;
     session.idle_at = now + options_.linger;
     ++open_sessions_;
   }
@@ -433,7 +434,7 @@ Request LeaseHolder::MakeUnaddressed(PeerIndex peer, Session& session, Op op, Ti
 void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
                              std::vector<Row>* rows) {
   session.tokens.EraseIf([&](const ExtraToken& token) {
-    if (rows->size() >= options_.batch_max) return false;
+    if (rows->size() >= session.rows_max) return false;
     const auto import = context_.imports->Find(peer, token.id);
     const Phase phase = import.has_value() ? At(*import).phase : Phase::kGone;
     const bool wanted = phase == Phase::kListing || phase == Phase::kListed;
@@ -451,8 +452,7 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   DirtyRequest request{.sequence = session.op_sequence,
                        .requested_term = options_.requested_term,
                        .notices_seen = session.notices_seen};
-  while (request.rows.size() < options_.batch_max &&
-         Settle(peer, session.to_list, Phase::kToList)) {
+  while (request.rows.size() < session.rows_max && Settle(peer, session.to_list, Phase::kToList)) {
     const ImportIndex import = session.to_list.front();
     session.to_list.pop_front();
     Import& state = At(import);
@@ -464,7 +464,7 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   const bool last = !Settle(peer, session.to_list, Phase::kToList);
   if (last) {
     // What does not fit goes next; what waits with its reference for a quota goes with that.
-    const bool full = request.rows.size() >= options_.batch_max;
+    const bool full = request.rows.size() >= session.rows_max;
     session.list_at = session.tokens.empty()                              ? TimePoint::max()
                       : full || session.refused_until == TimePoint::max() ? now + kTokenRetry
                                                                           : session.refused_until;
@@ -489,7 +489,7 @@ CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session, TimePoint 
   session.op_sequence = SequenceNumber{next_sequence_++};
   session.clean_not_before = now + options_.clean_interval;
   CleanRequest request{.sequence = session.op_sequence};
-  while (request.rows.size() < options_.batch_max &&
+  while (request.rows.size() < session.rows_max &&
          Settle(peer, session.to_clean, Phase::kToClean)) {
     const ImportIndex import = session.to_clean.front();
     session.to_clean.pop_front();
@@ -508,7 +508,7 @@ TransitRequest LeaseHolder::MakeTransit(Session& session) {
   const HandOn first = session.hand_ons.front();
   TransitRequest request{.requested_term = first.term};
   std::erase_if(session.hand_ons, [&](const HandOn& hand_on) {
-    if (request.rows.size() >= options_.batch_max || hand_on.term != first.term) return false;
+    if (request.rows.size() >= session.rows_max || hand_on.term != first.term) return false;
     request.rows.push_back({(*context_.imports)[hand_on.import].id, hand_on.transit});
     session.op_hand_ons.push_back(hand_on);
     return true;

@@ -91,6 +91,7 @@ class LeaseHolder {
     Fifo<ImportIndex> refused;  // to be listed later
     Fifo<ExtraToken> tokens;
     std::vector<HandOn> hand_ons;
+    uint32_t rows_max = 0;  // in one request: fewer where the owner, or a proxy, takes no more
     // The request in flight, and what it was about.
     Op op = Op::kNone;
     uint64_t call = 0;
@@ -178,6 +179,8 @@ class LeaseHolder {
   void On(PeerIndex peer, Session& session, const GoodbyeResponse& response, TimePoint now);
   void On(PeerIndex peer, Session& session, const Refusal& refusal, TimePoint now);
   void Requeue(Session& session, TimePoint now);
+  // Finds how many rows a request may have, by halves and sixteenths.
+  void NoteSize(Session& session, bool refused) const;
   // Tells the log when requests, or rows, begin to fail and when none does any more.
   void NoteFailing(PeerIndex peer, Session& session, bool was_failing);
   static bool Failing(const Session& session) {

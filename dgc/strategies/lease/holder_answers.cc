@@ -76,6 +76,7 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
   if (!session.open || session.op == Op::kNone || session.call != call) return;
   const bool was_failing = Failing(session);
   if (!std::holds_alternative<Refusal>(response)) {
+    NoteSize(session, /*refused=*/false);
     session.failures = 0;
     session.unheard_since = TimePoint::max();
     session.retry_at = TimePoint::min();
@@ -347,8 +348,20 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
   ++session.failures;
   session.unheard_since = std::min(session.unheard_since, now);
   session.crowded = refusal.code == Refusal::Code::kResourceExhausted;
+  if (session.crowded) NoteSize(session, /*refused=*/true);
   session.retry_at = now + Backoff(session, session.failures);
   Requeue(session, now);
+}
+
+void LeaseHolder::NoteSize(Session& session, bool refused) const {
+  const size_t rows =
+      session.op_rows.size() + session.op_tokens.size() + session.op_hand_ons.size();
+  if (refused && rows > 0) {
+    DGC_PROBE("a request is refused, and a smaller one is tried");
+    session.rows_max = std::max(static_cast<uint32_t>(rows / 2), 1u);
+  } else if (rows >= session.rows_max) {
+    session.rows_max = std::min(session.rows_max + session.rows_max / 16 + 1, options_.batch_max);
+  }
 }
 
 void LeaseHolder::Requeue(Session& session, TimePoint now) {
