@@ -56,6 +56,7 @@ dgc::Options OwnerOptions(const HostOptions& options, const std::string& name) {
   lease.transit_term = Seconds(options.transit_seconds);
   lease.limbo = Seconds(options.limbo_seconds);
   lease.requested_term = lease.term_default;
+  lease.clients_max = options.clients_max;
   owner.objects.objects_max = options.objects_max;
   return owner;
 }
@@ -75,6 +76,9 @@ void AddHostFlags(CLI::App* app, HostOptions* options) {
       ->check(services::Within(0.0, 600.0))
       ->capture_default_str();
   app->add_option("--objects-max", options->objects_max, "Most objects hosted")
+      ->check(CLI::Range(uint32_t{1}, (uint32_t{1} << 31) - 1))
+      ->capture_default_str();
+  app->add_option("--clients-max", options->clients_max, "Most clients that hold something here")
       ->check(CLI::Range(uint32_t{1}, (uint32_t{1} << 31) - 1))
       ->capture_default_str();
   app->add_option("--payload-bytes-max", options->objects.payload_bytes_max,

@@ -31,6 +31,8 @@ struct HostOptions {
   double limbo_seconds = 0;
   // The most objects.
   uint32_t objects_max = (uint32_t{1} << 31) - 1;
+  // The most clients that hold something here: what the collector keeps for each is bounded.
+  uint32_t clients_max = dgc::LeaseOptions{}.clients_max;
   // Where to append a line for each reclaimed object; empty: nowhere.
   std::string events;
 };

@@ -289,7 +289,8 @@ class ProcessTest(unittest.TestCase):
         self.folder = folder.name
 
     def client(self, script, name="client"):
-        binary = os.path.join(self.folder, "binary")
+        # One of its own: what is being executed cannot be written.
+        binary = os.path.join(self.folder, f"binary-{len(os.listdir(self.folder))}")
         with open(binary, "w", encoding="utf-8") as file:
             file.write(f"#!/bin/sh\nread line\n{script}\n")
         os.chmod(binary, 0o755)

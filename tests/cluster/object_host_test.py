@@ -241,6 +241,24 @@ class MetricsTest(ClusterTest):
         self.assertEqual(host.scrape()["dgc_clients"], 1)
 
 
+class QuotaTest(ClusterTest):
+    def test_one_client_too_many_holds_nothing_until_there_is_room(self):
+        host = self.start_host("--clients-max=1")
+        first, second = (self.cluster.start_client(name) for name in ("first", "second"))
+        path = self.write(ONE_OBJECT)
+        first.ask(f"load {path} {host.address}")
+        first.ask("settle 30")
+        second.ask("take x " + first.ask("give 0 30"))
+        with self.assertRaises(ClusterError):
+            second.ask("settle 1")
+        self.assertEqual(host.scrape()["dgc_clients"], 1)
+
+        first.ask("exit")
+
+        second.ask("settle 30")
+        self.assertEqual(host.scrape()["dgc_refs_dirty"], 1)
+
+
 class GraphClientTest(ClusterTest):
     def test_a_graph_with_a_cycle_is_loaded_and_held(self):
         self.cluster.start_hosts(2)
