@@ -5,6 +5,7 @@
 // messages of its own adds alternatives to Request and Response.  Plain values.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -80,6 +81,19 @@ struct GoodbyeRequest {
 
 using Request =
     std::variant<DirtyRequest, CleanRequest, RenewRequest, TransitRequest, GoodbyeRequest>;
+
+// How many rows a request has; 0 where its kind has none.
+template <typename TypedRequest>
+size_t RowCount(const TypedRequest& request) {
+  if constexpr (requires { request.rows; }) {
+    return request.rows.size();
+  } else {
+    return 0;
+  }
+}
+inline size_t RowCount(const Request& request) {
+  return std::visit([](const auto& typed) { return RowCount(typed); }, request);
+}
 
 // Values are those of dgc.v1.FailureReason.
 enum class FailureReason : uint8_t {

@@ -56,20 +56,14 @@ struct Rpc<GoodbyeRequest> : RpcOf<GoodbyeResponse, v1::GoodbyeRequest, v1::Good
 };
 
 template <typename CoreRequest>
-size_t RowsOf(const CoreRequest& request) {
-  if constexpr (requires { request.rows; }) {
-    return request.rows.size();
-  } else {
-    return 0;
-  }
-}
-
-template <typename CoreRequest>
 class TypedCall final : public PeerStub::Call {
  public:
   TypedCall(std::shared_ptr<grpc::Channel> channel, v1::CollectorService::Stub* stub,
             const CoreRequest& request, Duration timeout, PeerStub::Done done)
-      : channel_(std::move(channel)), stub_(stub), rows_(RowsOf(request)), done_(std::move(done)) {
+      : channel_(std::move(channel)),
+        stub_(stub),
+        rows_(RowCount(request)),
+        done_(std::move(done)) {
     ToProto(request, &request_);
     context_.set_deadline(MonotonicDeadline(timeout));
   }

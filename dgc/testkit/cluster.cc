@@ -38,15 +38,6 @@ std::string Summary(const Request& request) {
   return text;
 }
 
-size_t RowCount(const Request& request) {
-  return std::visit(
-      [](const auto& typed) -> size_t {
-        if constexpr (requires { typed.rows; }) return typed.rows.size();
-        return 0;
-      },
-      request);
-}
-
 std::string Rows(const Request& request, const Oracle& oracle) {
   std::string text;
   std::visit(

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
@@ -34,9 +35,9 @@ class ClusterTest(unittest.TestCase):
         self.cluster.start_hosts(1, flags)
         return self.cluster.hosts[-1]
 
-    def try_host(self, *flags):
+    def try_host(self, *flags, under=()):
         """Runs a host that is expected to end by itself: (status, what it said)."""
-        done = subprocess.run([self.cluster.binary("object_host"), *flags], timeout=60,
+        done = subprocess.run([*under, self.cluster.binary("object_host"), *flags], timeout=60,
                               capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -105,15 +106,12 @@ class PortTest(ClusterTest):
         self.assertEqual(self.state(host, client), before)
 
     def test_messages_that_never_end_fill_no_more_than_their_share_of_memory(self):
-        try:
-            from unfinished_calls import UnfinishedCalls
-        except ImportError as error:
-            self.skipTest(f"{error}: install python3-h2")
+        from unfinished_calls import UnfinishedCalls  # needs python3-h2, as nothing else here does
+
         share = 64 << 20
         # What AddressSanitizer keeps from being used again is no leak.
-        os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1"
-        self.addCleanup(os.environ.pop, "ASAN_OPTIONS")
-        host = self.start_host(f"--message-bytes-total-max={share}")
+        with mock.patch.dict(os.environ, ASAN_OPTIONS="quarantine_size_mb=1"):
+            host = self.start_host(f"--message-bytes-total-max={share}")
         client = self.cluster.start_client("client")
         client.ask(f"load {self.write(ONE_OBJECT)} {host.address}")
         client.ask("settle 30")
@@ -148,6 +146,14 @@ class PortTest(ClusterTest):
 
         with socket.create_connection((address, int(port)), timeout=10) as connection:
             self.assertTrue(connection.recv(4096))
+
+    def test_too_few_descriptors_are_a_warning(self):
+        _, said = self.try_host("--listen=nowhere", under=["prlimit", "--nofile=256:256"])
+        self.assertIn("at most 256 descriptors", said)
+        _, said = self.try_host("--listen=nowhere", "--message-bytes-max=65536",
+                                "--message-bytes-total-max=1000000",
+                                under=["prlimit", "--nofile=256:256"])
+        self.assertNotIn("descriptors", said)
 
     def state(self, host, client):
         """The objects as listed, and what the metrics say of them."""

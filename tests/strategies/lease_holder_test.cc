@@ -24,6 +24,17 @@ class LeaseHolderTest : public ::testing::Test {
   Node alice_{1, ""};
   Node bob_{2, ""};
   Cluster cluster_{{&owner_, &other_, &alice_, &bob_}};
+
+  // The next thing alice says, and all of it, is a request of this kind; for it there is no room.
+  template <typename RequestType>
+  void RefuseForWantOfRoom() {
+    alice_.Run();
+    ASSERT_EQ(alice_.sends.size(), 1u);
+    const Send send = std::exchange(alice_.sends, {}).at(0);
+    ASSERT_TRUE(std::holds_alternative<RequestType>(send.request));
+    alice_.process.Answered(send.peer, send.call,
+                            Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
+  }
 };
 
 TEST_F(LeaseHolderTest, AReferenceInUseKeepsTheObjectForManyTerms) {
@@ -262,13 +273,8 @@ TEST_F(LeaseHolderTest, GoodbyeGoesOnDeclaringWhatWasHandedOnThoughTheOwnerHasNo
   alice_.Share(handle);
   alice_.Share(handle);
   alice_.process.Goodbye(alice_.now);
-  alice_.Run();
   for (int tries = 0; tries < 3; ++tries) {
-    ASSERT_EQ(alice_.sends.size(), 1u);
-    const Send transit = std::exchange(alice_.sends, {}).at(0);
-    ASSERT_TRUE(std::holds_alternative<TransitRequest>(transit.request));
-    alice_.process.Answered(transit.peer, transit.call,
-                            Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
+    RefuseForWantOfRoom<TransitRequest>();
     alice_.Sleep(seconds(5));
   }
   cluster_.Sleep(seconds(1));
@@ -316,12 +322,7 @@ TEST_F(LeaseHolderTest, AGoodbyeThatIsRefusedIsSaidAgain) {
   owner_.HeldBy(alice_, &ref);
   cluster_.Sleep(seconds(1));
   alice_.process.Goodbye(alice_.now);
-  alice_.Run();
-  ASSERT_EQ(alice_.sends.size(), 1u);
-  const Send goodbye = std::exchange(alice_.sends, {}).at(0);
-  ASSERT_TRUE(std::holds_alternative<GoodbyeRequest>(goodbye.request));
-  alice_.process.Answered(goodbye.peer, goodbye.call,
-                          Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
+  RefuseForWantOfRoom<GoodbyeRequest>();
   EXPECT_FALSE(alice_.process.Quiescent());
   cluster_.Sleep(seconds(1));
   EXPECT_TRUE(alice_.process.Quiescent());
@@ -334,12 +335,7 @@ TEST_F(LeaseHolderTest, AGoodbyeNeedsNoRoomForWhatComesBeforeIt) {
   cluster_.Sleep(seconds(1));
   alice_.Drop(handle);
   alice_.process.Goodbye(alice_.now);
-  alice_.Run();
-  ASSERT_EQ(alice_.sends.size(), 1u);
-  const Send clean = std::exchange(alice_.sends, {}).at(0);
-  ASSERT_TRUE(std::holds_alternative<CleanRequest>(clean.request));
-  alice_.process.Answered(clean.peer, clean.call,
-                          Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
+  RefuseForWantOfRoom<CleanRequest>();
   alice_.Run();
   ASSERT_EQ(alice_.sends.size(), 1u);
   EXPECT_TRUE(std::holds_alternative<GoodbyeRequest>(alice_.sends[0].request));

@@ -80,13 +80,6 @@ TEST_F(LeaseHostileOwnerTest, NoticesThatNeverEndDoNotKeepASession) {
   EXPECT_EQ(alice_.process.imports().peers(), 0u);
 }
 
-size_t RowsOf(const Request& request) {
-  if (const auto* dirty = std::get_if<DirtyRequest>(&request)) return dirty->rows.size();
-  if (const auto* clean = std::get_if<CleanRequest>(&request)) return clean->rows.size();
-  if (const auto* transit = std::get_if<TransitRequest>(&request)) return transit->rows.size();
-  return 0;
-}
-
 // gRPC refuses long messages, and what was held lapsed without a word.
 TEST_F(LeaseHostileOwnerTest, ARequestThatIsTooLongIsSaidInParts) {
   constexpr size_t kHeld = 1000;
@@ -95,8 +88,8 @@ TEST_F(LeaseHostileOwnerTest, ARequestThatIsTooLongIsSaidInParts) {
   for (size_t i = 0; i < kHeld; ++i) handles.push_back(owner_.HeldBy(alice_));
   size_t most = 0;
   const auto answer = [&](const Request& request) -> Response {
-    if (RowsOf(request) > kRowsMax) return Refusal{Refusal::Code::kResourceExhausted, "too long"};
-    most = std::max(most, RowsOf(request));
+    if (RowCount(request) > kRowsMax) return Refusal{Refusal::Code::kResourceExhausted, "too long"};
+    most = std::max(most, RowCount(request));
     return owner_.Received(request);
   };
   Face(seconds(3), answer);
