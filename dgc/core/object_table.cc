@@ -284,7 +284,8 @@ void ObjectTable::Remember(const ObjectId& id, ReclaimReason reason, TimePoint n
   } else {
     DGC_PROBE("a reclaim is forgotten for want of room");
     if (remembered_next_ == remembered_.size()) remembered_next_ = 0;
-    const ObjectId& soon = remembered_[(remembered_next_ + kAhead) % remembered_.size()].id;
+    const ObjectId& soon =
+        remembered_[std::min(remembered_next_ + kAhead, remembered_.size() - 1)].id;
     remembered_by_id_.Prefetch(TagOf(soon.high, soon.low));
     const ObjectId& oldest = remembered_[remembered_next_].id;
     remembered_by_id_.Erase(TagOf(oldest.high, oldest.low),
@@ -304,7 +305,7 @@ void ObjectTable::End(ObjectIndex object, ReclaimReason reason, TimePoint now,
   }
   record.state = State::kGone;
   ++counters_->objects_reclaimed[static_cast<size_t>(reason)];
-  reclaimed->push_back({object, record.id, reason});
+  reclaimed->push_back({object, record.type, record.id, reason});
   if (record.edges != nullptr) {
     dismantling_ = object;
   } else {

@@ -54,6 +54,7 @@ struct ObjectTableOptions {
 // The end of one object.
 struct Reclaimed {
   ObjectIndex object{};  // Already gone; may be used again for a new object later.
+  uint16_t type = 0;     // Its number in the TypeTable, of which the same holds.
   ObjectId id;
   ReclaimReason reason{};
 };

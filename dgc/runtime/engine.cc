@@ -101,6 +101,10 @@ absl::Status Engine::AdoptType(uint16_t type, const std::type_info& cpp_type) {
   return absl::OkStatus();
 }
 
+const Engine::Kind& Engine::KindOf(ObjectIndex object) const {
+  return kinds_[process_.objects().Get(object).type];
+}
+
 absl::StatusOr<ObjectIndex> Engine::ExportLocked(const std::shared_ptr<void>& object,
                                                  std::string_view type,
                                                  const std::type_info& cpp_type, bool* exported) {
@@ -109,7 +113,7 @@ absl::StatusOr<ObjectIndex> Engine::ExportLocked(const std::shared_ptr<void>& ob
   if (object == nullptr) return absl::InvalidArgumentError("a null pointer is no object");
   if (const auto known = payloads_.Find(object.get()); known.has_value()) {
     if (process_.objects().Alive(*known)) {
-      if (*kinds_[payloads_.KindOf(*known)].cpp_type == cpp_type) return *known;
+      if (*KindOf(*known).cpp_type == cpp_type) return *known;
       return absl::InvalidArgumentError("the object is exported as another C++ type already");
     }
     payloads_.Disown(*known);  // It is on its way out; what is shared now is a new object.
@@ -118,12 +122,11 @@ absl::StatusOr<ObjectIndex> Engine::ExportLocked(const std::shared_ptr<void>& ob
   const auto handle = process_.Export(id, type);
   if (!handle.ok()) return handle.status();
   const ObjectIndex index = handle->object();
-  const uint16_t kind = process_.objects().Get(index).type;
-  if (absl::Status status = AdoptType(kind, cpp_type); !status.ok()) {
+  if (absl::Status status = AdoptType(process_.objects().Get(index).type, cpp_type); !status.ok()) {
     process_.Drop(*handle, TimePoint::min());
     return status;
   }
-  payloads_.Put(index, object, kind);
+  payloads_.Put(index, object);
   *exported = true;
   return index;
 }
@@ -197,7 +200,7 @@ void Engine::CountLate(const absl::Status& status) {
 absl::StatusOr<std::shared_ptr<void>> Engine::PayloadOf(absl::StatusOr<ObjectIndex> object,
                                                         const std::type_info& cpp_type) {
   if (!object.ok()) return object.status();
-  const Kind& kind = kinds_[payloads_.KindOf(*object)];
+  const Kind& kind = KindOf(*object);
   if (*kind.cpp_type != cpp_type) {
     return absl::InvalidArgumentError(
         absl::StrCat("the object is a \"", *kind.wire_type, "\", of another C++ type"));
@@ -240,7 +243,7 @@ bool Engine::Scan(uint32_t* cursor, size_t limit, const std::type_info& cpp_type
     const ObjectIndex object{*cursor};
     if (!objects.Alive(object)) continue;
     const std::shared_ptr<void>& payload = payloads_.Get(object);
-    if (payload != nullptr && *kinds_[payloads_.KindOf(object)].cpp_type == cpp_type) {
+    if (payload != nullptr && *KindOf(object).cpp_type == cpp_type) {
       found->push_back(payload);
     }
   }

@@ -3,7 +3,7 @@
 // What Owner, Holder and Ref are thin faces of.  Every input takes the one lock, reads the clock,
 // is handed to the Process, and what the Process wants done is done after the lock is released.
 // Nothing slow happens under the lock: no I/O, no destructor or callback of the application, at
-// most kWorkBudget steps of deferred work (about 50 us).
+// most kWorkBudget steps of deferred work (about 200 us), kWorkSlice once somebody waits for it.
 //
 //     any thread    inputs; the sends that they cause
 //     reaper        Tick and Work when due; gives callers way while there is much to reap
@@ -130,8 +130,10 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   // Runs the finalizers and the callbacks for events that wait.
   void RunCallbacks();
 
-  // The most steps of deferred work under one hold of the lock.
-  static constexpr size_t kWorkBudget = 256;
+  // The most steps of deferred work under one hold of the lock: in all, and from when another
+  // thread wants it.
+  static constexpr size_t kWorkBudget = 1024;
+  static constexpr size_t kWorkSlice = 64;
 
  private:
   enum class State : uint8_t { kRunning, kClosing, kClosed };
@@ -183,6 +185,11 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   void CollectTransitions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Perform(Effects* effects);
   void Perform(Chores* chores);
+  // As above.  `scratch` is empty, before and after; keeping it saves allocations.
+  Duration Turn(Chores* scratch);
+  // Works until nothing is left to do, kWorkBudget is spent or another thread wants the lock;
+  // returns whether there is more.
+  bool Work(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How long the reaper may sleep, given what its turn came to.
   Duration Pace(TimePoint begun, bool more, bool active) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RetainChannels(TimePoint now, absl::flat_hash_set<std::string>* owners)
@@ -204,6 +211,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
                                            bool* exported) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AdoptType(uint16_t type, const std::type_info& cpp_type)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // REQUIRES: it has a payload.
+  const Kind& KindOf(ObjectIndex object) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::shared_ptr<void>> PayloadOf(absl::StatusOr<ObjectIndex> object,
                                                   const std::type_info& cpp_type)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

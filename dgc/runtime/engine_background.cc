@@ -98,10 +98,10 @@ void Engine::CollectReclaimed() {
       all.size(), [&](size_t i) ABSL_NO_THREAD_SAFETY_ANALYSIS { payloads_.Prefetch(object(i)); },
       [&](size_t i) ABSL_NO_THREAD_SAFETY_ANALYSIS { payloads_.PrefetchAddress(object(i)); },
       [&](size_t i) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        PayloadTable::Payload payload = payloads_.Take(object(i));
-        if (payload.object == nullptr) return;  // Refused by AdoptType.
-        chores_.finalizations.push_back({all[i].id, all[i].reason, kinds_[payload.kind].wire_type,
-                                         std::move(payload.object), time});
+        std::shared_ptr<void> payload = payloads_.Take(object(i));
+        if (payload == nullptr) return;  // Refused by AdoptType.
+        chores_.finalizations.push_back(
+            {all[i].id, all[i].reason, kinds_[all[i].type].wire_type, std::move(payload), time});
       });
 }
 
@@ -177,8 +177,13 @@ void Engine::Perform(Chores* chores) {
 // --- The reaper.
 
 Duration Engine::Turn() {
+  Chores scratch;
+  return Turn(&scratch);
+}
+
+Duration Engine::Turn(Chores* scratch) {
   Effects effects;
-  Chores chores;
+  Chores& chores = *scratch;
   absl::flat_hash_set<std::string> owners;
   Duration sleep;
   {
@@ -194,7 +199,7 @@ Duration Engine::Turn() {
     bool more = false;
     const bool room = finalizer_.waiting() < options_.finalizers_waiting_max;
     // After a goodbye, edges to others are nobody's concern any more.
-    if (state_ == State::kRunning && room) more = process_.Work(kWorkBudget, begun);
+    if (state_ == State::kRunning && room) more = Work(begun);
     Collect(begun, &effects);
     std::swap(chores, chores_);
     RetainChannels(begun, &owners);
@@ -205,6 +210,15 @@ Duration Engine::Turn() {
   Perform(&chores);
   if (!owners.empty()) transport_->Retain(owners);
   return sleep;
+}
+
+bool Engine::Work(TimePoint now) {
+  const uint64_t inputs = inputs_.load(std::memory_order_relaxed);
+  for (size_t spent = 0; spent < kWorkBudget; spent += kWorkSlice) {
+    if (!process_.Work(kWorkSlice, now)) return false;
+    if (inputs_.load(std::memory_order_relaxed) != inputs) break;
+  }
+  return true;
 }
 
 Duration Engine::Pace(TimePoint begun, bool more, bool active) {
@@ -243,8 +257,9 @@ void Engine::RetainChannels(TimePoint now, absl::flat_hash_set<std::string>* own
 void Engine::ReaperLoop() {
   // Rests between holds of the lock are shorter than the usual slack of a timer.
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+  Chores scratch;
   while (!stop_.load(std::memory_order_acquire)) {
-    const Duration sleep = Turn();
+    const Duration sleep = Turn(&scratch);
     if (sleep > Duration::zero()) reaper_alarm_.WaitFor(sleep);
   }
 }

@@ -7,13 +7,12 @@
 
 namespace dgc {
 
-void PayloadTable::Put(ObjectIndex object, const std::shared_ptr<void>& payload, uint16_t kind) {
+void PayloadTable::Put(ObjectIndex object, const std::shared_ptr<void>& payload) {
   const uint32_t index = Raw(object);
   while (chunks_.size() <= index / kChunk) chunks_.push_back(std::make_unique<Chunk>());
   DGC_CHECK(At(index) == nullptr);
   DGC_CHECK(!Find(payload.get()).has_value());
   At(index) = payload;
-  chunks_[index / kChunk]->kinds[index % kChunk] = kind;
   by_address_.Insert(TagOf(payload.get()), index);
 }
 
@@ -21,10 +20,6 @@ const std::shared_ptr<void>& PayloadTable::Get(ObjectIndex object) const {
   static const std::shared_ptr<void> kNone;
   const uint32_t index = Raw(object);
   return index / kChunk < chunks_.size() ? At(index) : kNone;
-}
-
-uint16_t PayloadTable::KindOf(ObjectIndex object) const {
-  return chunks_[Raw(object) / kChunk]->kinds[Raw(object) % kChunk];
 }
 
 std::optional<ObjectIndex> PayloadTable::Find(const void* address) const {
@@ -42,26 +37,24 @@ void PayloadTable::Disown(ObjectIndex object) {
 
 void PayloadTable::Prefetch(ObjectIndex object) const {
   const uint32_t index = Raw(object);
-  if (index / kChunk >= chunks_.size()) return;
-  dgc::Prefetch(&At(index));
-  dgc::Prefetch(&chunks_[index / kChunk]->kinds[index % kChunk]);
+  if (index / kChunk < chunks_.size()) dgc::Prefetch(&At(index));
 }
 
 void PayloadTable::PrefetchAddress(ObjectIndex object) const {
   by_address_.Prefetch(TagOf(Get(object).get()));
 }
 
-PayloadTable::Payload PayloadTable::Take(ObjectIndex object) {
-  if (Get(object) == nullptr) return {};
+std::shared_ptr<void> PayloadTable::Take(ObjectIndex object) {
+  if (Get(object) == nullptr) return nullptr;
   Disown(object);
-  return {std::exchange(At(Raw(object)), nullptr), KindOf(object)};
+  return std::exchange(At(Raw(object)), nullptr);
 }
 
 std::vector<std::shared_ptr<void>> PayloadTable::TakeAll() {
   std::vector<std::shared_ptr<void>> payloads;
   by_address_.Clear();
   for (auto& chunk : chunks_) {
-    for (auto& payload : chunk->objects) {
+    for (auto& payload : *chunk) {
       if (payload != nullptr) payloads.push_back(std::move(payload));
     }
   }

@@ -1,6 +1,6 @@
 // PayloadTable: the application's objects, by position in the object table and by address.
 //
-// 18 bytes per object and 13 to 20 for the address index.  An address belongs to one exported
+// 16 bytes per object and 13 to 20 for the address index.  An address belongs to one exported
 // object at a time; objects on their way out give theirs up.  Thread-compatible.
 #pragma once
 
@@ -17,29 +17,21 @@ namespace dgc {
 
 class PayloadTable {
  public:
-  struct Payload {
-    std::shared_ptr<void> object;
-    uint16_t kind = 0;
-  };
-
   // `secret`: random, known to nobody outside this process.
   explicit PayloadTable(uint64_t secret) : by_address_(secret) {}
   PayloadTable(const PayloadTable&) = delete;
   PayloadTable& operator=(const PayloadTable&) = delete;
 
-  // `kind` is whatever the caller wants to be told again.
   // REQUIRES: nothing is at `object`; no other object has this address.
-  void Put(ObjectIndex object, const std::shared_ptr<void>& payload, uint16_t kind);
+  void Put(ObjectIndex object, const std::shared_ptr<void>& payload);
   // Null if nothing is there.
   const std::shared_ptr<void>& Get(ObjectIndex object) const;
-  // REQUIRES: Get(object) is not null.
-  uint16_t KindOf(ObjectIndex object) const;
   // The object at this address.
   std::optional<ObjectIndex> Find(const void* address) const;
   // Makes the address free for another object; the payload stays.
   void Disown(ObjectIndex object);
   // Takes the payload out; null if there is none.
-  Payload Take(ObjectIndex object);
+  std::shared_ptr<void> Take(ObjectIndex object);
   // For batches, to overlap their cache misses: some objects ahead Prefetch(), nearer
   // PrefetchAddress(), then Take().
   void Prefetch(ObjectIndex object) const;
@@ -49,19 +41,14 @@ class PayloadTable {
 
  private:
   static constexpr uint32_t kChunk = 1024;
-  struct Chunk {
-    std::array<std::shared_ptr<void>, kChunk> objects;
-    std::array<uint16_t, kChunk> kinds;
-  };
+  using Chunk = std::array<std::shared_ptr<void>, kChunk>;
   static uint32_t TagOf(const void* address) {
     return dgc::TagOf(0, reinterpret_cast<uintptr_t>(address));
   }
   const std::shared_ptr<void>& At(uint32_t index) const {
-    return chunks_[index / kChunk]->objects[index % kChunk];
+    return (*chunks_[index / kChunk])[index % kChunk];
   }
-  std::shared_ptr<void>& At(uint32_t index) {
-    return chunks_[index / kChunk]->objects[index % kChunk];
-  }
+  std::shared_ptr<void>& At(uint32_t index) { return (*chunks_[index / kChunk])[index % kChunk]; }
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
   PositionIndex by_address_;

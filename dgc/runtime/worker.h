@@ -66,11 +66,16 @@ class Worker {
     {
       const MutexLock lock(&mutex_);
       std::swap(items, items_);
+      std::swap(items_, spare_);
     }
     for (T& item : items) {
       handle_(item);
       waiting_.fetch_sub(1, std::memory_order_relaxed);
     }
+    items.clear();
+    if (items.capacity() > kSpareMax) return;
+    const MutexLock lock(&mutex_);
+    std::swap(spare_, items);
   }
 
   // Nothing is put any more.
@@ -82,12 +87,16 @@ class Worker {
   }
 
  private:
+  // Room for so many is used again instead of being freed, by a thread that did not allocate it.
+  static constexpr size_t kSpareMax = 4096;
+
   const std::function<void(T&)> handle_;
   std::atomic<uint64_t> waiting_{0};
   Alarm alarm_;
   std::atomic<bool> stop_{false};
   Mutex mutex_;
   std::vector<T> items_ ABSL_GUARDED_BY(mutex_);
+  std::vector<T> spare_ ABSL_GUARDED_BY(mutex_);  // Empty.
   std::thread thread_;
 };
 

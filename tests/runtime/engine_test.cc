@@ -688,7 +688,9 @@ TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {
 TEST(EngineTest, ReaperDoesNotRestForLongAfterAPauseWithinItsTurn) {
   World world;
   Engine& owner = world.AddOwner("owner:1");
-  for (int i = 0; i < 1000; ++i) Export(owner, std::make_shared<Upload>());
+  for (int i = 0; i < 2 * static_cast<int>(Engine::kWorkBudget); ++i) {
+    Export(owner, std::make_shared<Upload>());
+  }
   world.clock->AdvanceAtRead(2, seconds(7));  // The turn begins with the first.
 
   const Duration rest = owner.Turn();

@@ -2,6 +2,7 @@
 //
 // Nothing here sleeps: threads run until they have done their share, and what happens in the
 // background is waited for.
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -403,6 +404,31 @@ TEST(EngineThreadsTest, ShutdownWhileOthersUseItIsSafe) {
     stop.store(true);
     user.join();
   }
+}
+
+TEST(EngineThreadsTest, TurnEndsSoonOnceAnotherThreadWantsTheLock) {
+  ThreadedWorld world;
+  world.options.background = false;
+  Engine& owner = world.Add("owner:1");
+  uint64_t left = 20 * Engine::kWorkBudget;
+  for (uint64_t i = 0; i < left; ++i) Export(owner, std::make_shared<Upload>());
+  std::atomic<bool> stop{false};
+  std::thread caller([&] {
+    while (!stop.load()) owner.Lookup("nobody");
+  });
+
+  // Each of these objects is one step.
+  uint64_t least = Engine::kWorkBudget;
+  while (left > 0) {
+    owner.Turn();
+    const uint64_t before = std::exchange(left, owner.stats().objects);
+    if (left > 0) least = std::min(least, before - left);
+  }
+  stop.store(true);
+  caller.join();
+
+  EXPECT_LT(least, Engine::kWorkBudget / 2);
+  EXPECT_GE(least, Engine::kWorkSlice);
 }
 
 }  // namespace

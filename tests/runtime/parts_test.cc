@@ -36,30 +36,27 @@ TEST(PayloadTableTest, FindsByAddressUntilTakenOrDisowned) {
   PayloadTable table(kSecret);
   const auto first = std::make_shared<int>(1);
   const auto second = std::make_shared<int>(2);
-  table.Put(ObjectIndex{5}, first, 3);
-  table.Put(ObjectIndex{5000}, second, 4);
+  table.Put(ObjectIndex{5}, first);
+  table.Put(ObjectIndex{5000}, second);
 
   EXPECT_THAT(table.Find(first.get()), Optional(ObjectIndex{5}));
   EXPECT_THAT(table.Find(second.get()), Optional(ObjectIndex{5000}));
-  EXPECT_EQ(table.KindOf(ObjectIndex{5000}), 4);
   EXPECT_EQ(table.Get(ObjectIndex{6}), nullptr);
   EXPECT_EQ(table.Get(ObjectIndex{1'000'000}), nullptr);
 
   table.Disown(ObjectIndex{5});
   EXPECT_THAT(table.Find(first.get()), Eq(std::nullopt));
   EXPECT_EQ(table.Get(ObjectIndex{5}), first);
-  const PayloadTable::Payload taken = table.Take(ObjectIndex{5});
-  EXPECT_EQ(taken.object, first);
-  EXPECT_EQ(taken.kind, 3);
-  EXPECT_EQ(table.Take(ObjectIndex{5}).object, nullptr);
+  EXPECT_EQ(table.Take(ObjectIndex{5}), first);
+  EXPECT_EQ(table.Take(ObjectIndex{5}), nullptr);
 }
 
 TEST(PayloadTableTest, DisownedAddressBelongsToTheNextObject) {
   PayloadTable table(kSecret);
   const auto object = std::make_shared<int>(1);
-  table.Put(ObjectIndex{1}, object, 0);
+  table.Put(ObjectIndex{1}, object);
   table.Disown(ObjectIndex{1});
-  table.Put(ObjectIndex{2}, object, 0);
+  table.Put(ObjectIndex{2}, object);
 
   table.Take(ObjectIndex{1});
 
@@ -69,21 +66,21 @@ TEST(PayloadTableTest, DisownedAddressBelongsToTheNextObject) {
 TEST(PayloadTableDeathTest, AnAddressBelongsToOneObjectAtATime) {
   PayloadTable table(kSecret);
   const auto object = std::make_shared<int>(1);
-  table.Put(ObjectIndex{1}, object, 0);
+  table.Put(ObjectIndex{1}, object);
 
-  EXPECT_DEATH(table.Put(ObjectIndex{2}, object, 0), "Find");
+  EXPECT_DEATH(table.Put(ObjectIndex{2}, object), "Find");
 }
 
 TEST(PayloadTableTest, TakeAllEmptiesIt) {
   PayloadTable table(kSecret);
   for (uint32_t i = 0; i < 3000; ++i) {
-    table.Put(ObjectIndex{i}, std::make_shared<int>(static_cast<int>(i)), 0);
+    table.Put(ObjectIndex{i}, std::make_shared<int>(static_cast<int>(i)));
   }
   const auto taken = table.TakeAll();
   EXPECT_THAT(taken, SizeIs(3000));
   EXPECT_THAT(table.TakeAll(), SizeIs(0));
   EXPECT_THAT(table.Find(taken[0].get()), Eq(std::nullopt));
-  table.Put(ObjectIndex{7}, taken[0], 0);
+  table.Put(ObjectIndex{7}, taken[0]);
   EXPECT_THAT(table.Find(taken[0].get()), Optional(ObjectIndex{7}));
 }
 
