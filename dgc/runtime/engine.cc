@@ -31,8 +31,7 @@ class ABSL_SCOPED_LOCKABLE Engine::Input {
 
  private:
   static TimePoint Lock(Engine* engine) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    engine->inputs_.fetch_add(1, std::memory_order_relaxed);
-    engine->mutex_.Lock();
+    engine->LockForCall();
     return engine->clock_->Now();
   }
   void Finish() ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -45,6 +44,25 @@ class ABSL_SCOPED_LOCKABLE Engine::Input {
   Engine* const engine_;
   const TimePoint now_;
 };
+
+class ABSL_SCOPED_LOCKABLE Engine::Look {
+ public:
+  explicit Look(Engine* engine) ABSL_EXCLUSIVE_LOCK_FUNCTION(engine->mutex_) : engine_(engine) {
+    engine->LockForCall();
+  }
+  Look(const Look&) = delete;
+  Look& operator=(const Look&) = delete;
+  ~Look() ABSL_UNLOCK_FUNCTION() { engine_->mutex_.Unlock(); }
+
+ private:
+  Engine* const engine_;
+};
+
+void Engine::LockForCall() {
+  calls_.fetch_add(1, std::memory_order_relaxed);
+  mutex_.Lock();
+  ++calls_entered_;
+}
 
 std::shared_ptr<Engine> Engine::Make(EngineOptions options, EngineParts parts) {
   std::shared_ptr<Engine> engine(new Engine(std::move(options), std::move(parts)));
@@ -236,7 +254,7 @@ absl::Status Engine::Unexport(const Ref& ref) {
 bool Engine::Scan(uint32_t* cursor, size_t limit, const std::type_info& cpp_type,
                   std::vector<std::shared_ptr<void>>* found) {
   constexpr uint32_t kPositionsPerCall = 4096;
-  const MutexLock lock(&mutex_);
+  const Look look(this);
   const ObjectTable& objects = process_.objects();
   const uint32_t end = std::min(objects.end(), *cursor + kPositionsPerCall);
   for (; *cursor < end && found->size() < limit; ++*cursor) {
@@ -370,7 +388,7 @@ void Engine::Drop(Target target) {
 }
 
 absl::Status Engine::StatusOf(Target target) {
-  const MutexLock lock(&mutex_);
+  const Look look(this);
   if (absl::Status status = CheckRunning(); !status.ok()) return status;
   return StatusLocked(target, clock_->Now());
 }
@@ -400,12 +418,12 @@ absl::Status Engine::LossStatus(ImportIndex import, TimePoint now) const {
 }
 
 bool Engine::Assured(Target target) {
-  const MutexLock lock(&mutex_);
+  const Look look(this);
   return state_ == State::kRunning && process_.Assured(target, clock_->Now());
 }
 
 WireRef Engine::Describe(Target target) {
-  const MutexLock lock(&mutex_);
+  const Look look(this);
   if (state_ != State::kRunning) return {};
   return process_.Describe(target);
 }
@@ -434,7 +452,7 @@ void Engine::Answered(PeerIndex peer, uint64_t call, const Response& response) {
 }
 
 Stats Engine::stats() {
-  const MutexLock lock(&mutex_);
+  const Look look(this);
   return {
       .counters = process_.counters(),
       .sizes = process_.sizes(),

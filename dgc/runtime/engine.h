@@ -3,7 +3,7 @@
 // What Owner, Holder and Ref are thin faces of.  Every input takes the one lock, reads the clock,
 // is handed to the Process, and what the Process wants done is done after the lock is released.
 // Nothing slow happens under the lock: no I/O, no destructor or callback of the application, at
-// most kWorkBudget steps of deferred work (about 200 us), kWorkSlice once somebody waits for it.
+// most kWorkBudget steps of deferred work (100 to 400 us), kWorkSlice once somebody waits for it.
 //
 //     any thread    inputs; the sends that they cause
 //     reaper        Tick and Work when due; gives callers way while there is much to reap
@@ -130,8 +130,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   // Runs the finalizers and the callbacks for events that wait.
   void RunCallbacks();
 
-  // The most steps of deferred work under one hold of the lock: in all, and from when another
-  // thread wants it.
+  // The most steps of deferred work under one hold of the lock: in all, and from when a call
+  // wants it.
   static constexpr size_t kWorkBudget = 1024;
   static constexpr size_t kWorkSlice = 64;
 
@@ -170,6 +170,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   };
   // One input: the lock from beginning to end, then the effects.
   class Input;
+  // The lock for a call that changes nothing.
+  class Look;
 
   Engine(EngineOptions options, EngineParts parts);
   void Start();
@@ -187,9 +189,11 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   void Perform(Chores* chores);
   // As above.  `scratch` is empty, before and after; keeping it saves allocations.
   Duration Turn(Chores* scratch);
-  // Works until nothing is left to do, kWorkBudget is spent or another thread wants the lock;
-  // returns whether there is more.
-  bool Work(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes the lock for a call, to which the reaper gives way.
+  void LockForCall() ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex_);
+  // Works, and collects, until nothing is left to do, kWorkBudget is spent or a call wants the
+  // lock; returns whether there is more.
+  bool Work(TimePoint now, Effects* effects) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How long the reaper may sleep, given what its turn came to.
   Duration Pace(TimePoint begun, bool more, bool active) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RetainChannels(TimePoint now, absl::flat_hash_set<std::string>* owners)
@@ -241,8 +245,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   const std::unique_ptr<Random> random_;  // After construction: used by process_ only.
   const std::unique_ptr<Transport> transport_;
 
-  // How many inputs came or wait for the lock; tells the reaper that others want it.
-  std::atomic<uint64_t> inputs_{0};
+  // How many calls wanted the lock until now.
+  std::atomic<uint64_t> calls_{0};
   Histogram reap_lag_;
   Histogram finalizer_duration_;
 
@@ -269,7 +273,8 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   // When Tick is due, if it is the clock that wakes the reaper.
   TimePoint planned_ ABSL_GUARDED_BY(mutex_) = TimePoint::max();
   TimePoint retained_at_ ABSL_GUARDED_BY(mutex_) = TimePoint::min();
-  uint64_t inputs_seen_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t calls_entered_ ABSL_GUARDED_BY(mutex_) = 0;  // Those of calls_ that do not wait.
+  uint64_t calls_seen_ ABSL_GUARDED_BY(mutex_) = 0;
   TimePoint busy_until_ ABSL_GUARDED_BY(mutex_) = TimePoint::min();
 
   Alarm reaper_alarm_;

@@ -199,7 +199,7 @@ Duration Engine::Turn(Chores* scratch) {
     bool more = false;
     const bool room = finalizer_.waiting() < options_.finalizers_waiting_max;
     // After a goodbye, edges to others are nobody's concern any more.
-    if (state_ == State::kRunning && room) more = Work(begun);
+    if (state_ == State::kRunning && room) more = Work(begun, &effects);
     Collect(begun, &effects);
     std::swap(chores, chores_);
     RetainChannels(begun, &owners);
@@ -208,23 +208,25 @@ Duration Engine::Turn(Chores* scratch) {
   effects.ring = false;  // It is awake.
   Perform(&effects);
   Perform(&chores);
+  chores.events = std::vector<Event>();  // Seldom any, and then perhaps very many.
   if (!owners.empty()) transport_->Retain(owners);
   return sleep;
 }
 
-bool Engine::Work(TimePoint now) {
-  const uint64_t inputs = inputs_.load(std::memory_order_relaxed);
-  for (size_t spent = 0; spent < kWorkBudget; spent += kWorkSlice) {
-    if (!process_.Work(kWorkSlice, now)) return false;
-    if (inputs_.load(std::memory_order_relaxed) != inputs) break;
+bool Engine::Work(TimePoint now, Effects* effects) {
+  bool more = true;
+  for (size_t spent = 0; more && spent < kWorkBudget; spent += kWorkSlice) {
+    more = process_.Work(kWorkSlice, now);
+    Collect(now, effects);
+    if (calls_.load(std::memory_order_relaxed) != calls_entered_) break;
   }
-  return true;
+  return more;
 }
 
 Duration Engine::Pace(TimePoint begun, bool more, bool active) {
-  const uint64_t inputs = inputs_.load(std::memory_order_relaxed);
+  const uint64_t calls = calls_.load(std::memory_order_relaxed);
   const TimePoint now = clock_->Now();
-  if (std::exchange(inputs_seen_, inputs) != inputs) busy_until_ = now + kBusy;
+  if (std::exchange(calls_seen_, calls) != calls) busy_until_ = now + kBusy;
   if (more) {
     return now < busy_until_ ? std::min(kRestPerHold * (now - begun), kRestMax) : Duration::zero();
   }
