@@ -90,7 +90,7 @@ void Engine::CollectSends(Effects* effects) {
 // Before the lock is released: a position may be used again after that.
 void Engine::CollectReclaimed() {
   constexpr size_t kAhead = 8;
-  const WallTime time = std::chrono::system_clock::now();
+  const WallTime time = StampNow();
   const std::vector<Reclaimed>& all = outputs_.reclaimed;
   const auto object = [&](size_t i) { return all[i].object; };
   // The analysis does not see in a lambda that mutex_ is held.
@@ -122,8 +122,7 @@ void Engine::CollectLost(TimePoint now) {
     RememberLoss(lost.import, {lost.reclaim_reason, now - lost.reclaimed_ago});
     if (options_.on_lost == nullptr) continue;
     chores_.events.push_back(LossEvent{process_.Describe(Target(lost.import)), lost.cause,
-                                       LossStatus(lost.import, now),
-                                       std::chrono::system_clock::now()});
+                                       LossStatus(lost.import, now), StampNow()});
   }
 }
 
@@ -131,19 +130,16 @@ void Engine::CollectHandOnsExpired() {
   if (options_.on_hand_on_expired == nullptr) return;
   for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
     const Peer& peer = process_.imports().GetPeer(expired.owner);
-    chores_.events.push_back(
-        HandOnExpiredEvent{{peer.owner, peer.incarnation, expired.id, {}, expired.transit},
-                           std::chrono::system_clock::now()});
+    chores_.events.push_back(HandOnExpiredEvent{
+        {peer.owner, peer.incarnation, expired.id, {}, expired.transit}, StampNow()});
   }
 }
 
 void Engine::CollectTransitions() {
   if (options_.on_transition == nullptr) return;
   for (const Transition& transition : outputs_.transitions) {
-    TransitionEvent event{.transition = transition,
-                          .owner = {},
-                          .incarnation = {},
-                          .time = std::chrono::system_clock::now()};
+    TransitionEvent event{
+        .transition = transition, .owner = {}, .incarnation = {}, .time = StampNow()};
     if (AboutPeer(transition.kind)) {
       const Peer& peer = process_.imports().GetPeer(transition.peer);
       event.owner = peer.owner;

@@ -149,6 +149,7 @@ TEST_F(LateCallTest, IsToldWhyTheReferenceIsOfNoUse) {
   };
   for (const Case& each : cases) {
     SCOPED_TRACE(each.what);
+    const auto begun = std::chrono::steady_clock::now();
     const v1::Ref wire = (this->*each.make)();
 
     const grpc::Status read = host_.Read(wire);           // Owner::Find
@@ -159,6 +160,12 @@ TEST_F(LateCallTest, IsToldWhyTheReferenceIsOfNoUse) {
     EXPECT_THAT(ReferenceErrorOf(FromGrpc(read)), Eq(ReferenceErrorOf(read)));
     EXPECT_THAT(FromGrpc(bound), StatusIs(each.code));
     EXPECT_THAT(ReferenceErrorOf(bound), IsError(each.cause, each.reason));
+    if (each.cause == kReclaimed || each.cause == kUnexported) {
+      const Duration first = ReferenceErrorOf(read)->reclaimed_ago;
+      const Duration second = ReferenceErrorOf(bound)->reclaimed_ago;
+      EXPECT_GT(second, first) << "longer ago with each call";
+      EXPECT_LT(second, std::chrono::steady_clock::now() - begun);
+    }
   }
 }
 

@@ -681,7 +681,7 @@ TEST(EngineTest, TurnHoldsTheLockForABoundedNumberOfSteps) {
   const uint64_t before = owner.stats().objects;
   owner.Turn();
 
-  EXPECT_LE(before - owner.stats().objects, Engine::kWorkBudget);
+  EXPECT_EQ(before - owner.stats().objects, Engine::kWorkBudget);
 }
 
 // It renews too: a rest four times as long as the pause could cost what the process holds.

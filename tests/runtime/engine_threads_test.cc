@@ -4,7 +4,9 @@
 // background is waited for.
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -144,6 +146,17 @@ void InParallel(int threads, const std::function<void(int)>& body) {
   std::vector<std::thread> running;
   for (int i = 0; i < threads; ++i) running.emplace_back([&body, i] { body(i); });
   for (std::thread& thread : running) thread.join();
+}
+
+TEST(EngineThreadsTest, AnEngineHasThreeThreads) {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  ThreadedWorld world;
+  const auto before = threads();
+  world.Add("owner:1");
+  EXPECT_EQ(threads(), before + 3);
 }
 
 TEST(EngineThreadsTest, CopiesDroppedByManyThreadsReclaimTheObjectOnce) {
@@ -380,7 +393,7 @@ TEST(EngineThreadsTest, AGoodbyeWaitsForAnOwnerThatIsSilentNoLongerThanItMay) {
   holder.Shutdown(kTimeout);
   const auto took = std::chrono::steady_clock::now() - begun;
   EXPECT_GE(took, kTimeout / 2);
-  EXPECT_LT(took, kLong);
+  EXPECT_LT(took, 20 * kTimeout);
   EXPECT_EQ(owner.stats().counters.goodbyes, 0u);
 }
 

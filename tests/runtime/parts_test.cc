@@ -19,8 +19,10 @@
 #include "dgc/runtime/histogram.h"
 #include "dgc/runtime/payload_table.h"
 #include "dgc/runtime/wire_type.h"
+#include "dgc/runtime/worker.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/heap_bytes.h"
 
 namespace dgc {
 namespace {
@@ -204,6 +206,17 @@ TEST(WireTypeTest, IsTheCppNameUnlessTheTypeSaysOtherwise) {
   EXPECT_EQ(WireType<Named>(), "named");
   EXPECT_EQ(WireType<Plain>(), "dgc::(anonymous namespace)::Plain");
   EXPECT_EQ(WireType<int>(), "int");
+}
+
+TEST(WorkerTest, ALargeBufferIsNotKept) {
+  uint64_t handled = 0;
+  Worker<uint64_t> worker([&](uint64_t& each) { handled += each; });
+  const size_t before = testing::HeapBytes();
+  std::vector<uint64_t> items(1'000'000, 1);
+  worker.Put(&items);
+  worker.RunWaiting();
+  EXPECT_EQ(handled, 1'000'000u);
+  EXPECT_LT(testing::HeapBytes(), before + 100'000);
 }
 
 }  // namespace

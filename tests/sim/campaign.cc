@@ -1,6 +1,7 @@
 // The campaign: many seeds of the simulator, in several processes.
 //
-//     campaign --seeds 20000 --jobs 2 [--first 1]    these seeds, and those of --also FILE first
+//     campaign --seeds 20000 --jobs 2 [--first 1]    these seeds, and those of --also FILE first;
+//                                                    seeds are below 2^63, jobs 1 to 64
 //     campaign --seed 4711 [--verbose]               replays one; --verbose prints every event
 //     campaign --fresh 200                           so many seeds drawn from the clock, printed
 //     campaign --help
@@ -14,6 +15,7 @@
 // it was at, and the others go on.  What they share is one page of counters.
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +33,7 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -45,7 +48,9 @@ namespace dgc::testkit {
 namespace {
 
 constexpr size_t kJobsMax = 64;
-constexpr uint64_t kSeedsMax = 1'000'000'000;
+constexpr uint64_t kSeedsMax = 100'000'000;
+// Seeds are below, so that each can be given to --seed.
+constexpr uint64_t kSeedEnd = uint64_t{1} << 63;
 constexpr size_t kProbesMax = 512;
 // A seed that takes longer is stuck, and its worker is killed.
 constexpr unsigned kStuckSeconds = 120;
@@ -200,6 +205,7 @@ class Campaign {
     std::fflush(stdout);
     const pid_t pid = fork();
     if (pid == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL, 0UL, 0UL, 0UL);
       Work(options_, seeds_, job, shared_);
       std::fflush(stdout);
       _exit(0);
@@ -267,13 +273,22 @@ class Campaign {
   std::chrono::steady_clock::time_point began_;
 };
 
+// Decimal, and below kSeedEnd.
+std::optional<uint64_t> Number(const char* digits) {
+  char* end = nullptr;
+  const uint64_t value = std::strtoull(digits, &end, 10);
+  if (*digits < '0' || *digits > '9' || *end != '\0' || value >= kSeedEnd) return std::nullopt;
+  return value;
+}
+
 bool ReadSeeds(const std::string& path, std::vector<uint64_t>* seeds) {
   std::ifstream file(path);
   std::string line;
   while (std::getline(file, line)) {
     if (line.empty() || line[0] == '#') continue;
-    if (line[0] < '0' || line[0] > '9') return false;
-    seeds->push_back(std::strtoull(line.c_str(), nullptr, 10));
+    const auto seed = Number(line.substr(0, line.find(' ')).c_str());
+    if (!seed.has_value()) return false;
+    seeds->push_back(*seed);
   }
   return file.eof() && !seeds->empty();
 }
@@ -352,20 +367,19 @@ bool Parse(int argc, char** argv, Options* options) {
     } else if (name == "--also") {
       options->also = argv[++i];
     } else {
-      char* end = nullptr;
-      const char* const digits = argv[++i];
-      const uint64_t value = std::strtoull(digits, &end, 10);
-      if (*digits < '0' || *digits > '9' || *end != '\0') return false;
+      const auto value = Number(argv[++i]);
+      if (!value.has_value()) return false;
       if (name == "--first") {
-        options->first = value;
+        options->first = *value;
       } else if (name == "--seeds") {
-        options->seeds = value;
+        options->seeds = *value;
       } else if (name == "--fresh") {
-        options->fresh = value;
+        options->fresh = *value;
       } else if (name == "--seed") {
-        options->seed = static_cast<int64_t>(value);
+        options->seed = static_cast<int64_t>(*value);
       } else if (name == "--jobs") {
-        options->jobs = std::clamp<size_t>(value, 1, kJobsMax);
+        if (*value < 1 || *value > kJobsMax) return false;
+        options->jobs = *value;
       } else {
         return false;
       }
@@ -373,7 +387,8 @@ bool Parse(int argc, char** argv, Options* options) {
   }
   const bool many = options->seeds > 0 || options->fresh > 0 || !options->also.empty();
   return options->seed >= 0 ? !many && !options->probes
-                            : many && std::max(options->seeds, options->fresh) <= kSeedsMax;
+                            : many && std::max(options->seeds, options->fresh) <= kSeedsMax &&
+                                  options->first <= kSeedEnd - options->seeds;
 }
 
 }  // namespace
@@ -384,5 +399,8 @@ int main(int argc, char** argv) {
   dgc::testkit::program_name = dgc::testkit::Self(argv[0]);
   if (argc == 2 && std::string_view(argv[1]) == "--help") return dgc::testkit::Usage(stdout);
   if (!dgc::testkit::Parse(argc, argv, &options)) return dgc::testkit::Usage(stderr);
-  return dgc::testkit::Main(std::move(options));
+  const int status = dgc::testkit::Main(std::move(options));
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::perror("campaign: the verdict could not be written");
+  return 2;
 }

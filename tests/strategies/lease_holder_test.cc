@@ -16,6 +16,9 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using ::testing::AllOf;
+using ::testing::Ge;
+using ::testing::Le;
 
 class LeaseHolderTest : public ::testing::Test {
  protected:
@@ -676,11 +679,11 @@ TEST_F(LeaseHolderTest, ManyReferencesGoInBatches) {
   for (int i = 0; i < 20000; ++i) handles.push_back(owner_.HeldBy(alice_));
   cluster_.Sleep(seconds(1));
   EXPECT_EQ(owner_.process.sizes().listings, 20000u);
-  EXPECT_LE(alice_.process.counters().requests_sent, 6u);
+  EXPECT_THAT(alice_.process.counters().requests_sent, AllOf(Ge(5u), Le(6u))) << "4,096 in each";
   for (const Target handle : handles) alice_.Drop(handle);
   cluster_.Sleep(seconds(1));
   EXPECT_EQ(owner_.live(), 0u);
-  EXPECT_LE(alice_.process.counters().requests_sent, 12u);
+  EXPECT_THAT(alice_.process.counters().requests_sent, AllOf(Ge(10u), Le(12u)));
 }
 
 TEST_F(LeaseHolderTest, WhoDropsAllTheTimeSendsFewCleans) {
@@ -795,10 +798,12 @@ TEST_F(LeaseHolderTest, TokensThatWaitForOneOwnerAreBounded) {
   cluster_.Cut("host:1");
   for (size_t i = 0; i < kBatchMax + 10; ++i) alice_.Import(owner_.Share(object));
   cluster_.Sleep(milliseconds(100));
-  EXPECT_LE(alice_.process.sizes().pending, kBatchMax);
+  EXPECT_EQ(alice_.process.sizes().pending, kBatchMax);
   cluster_.Heal("host:1");
-  cluster_.Sleep(seconds(15));
-  EXPECT_EQ(owner_.process.sizes().transits, 0u) << "named, or left to their term";
+  cluster_.Sleep(seconds(3));
+  EXPECT_EQ(owner_.process.sizes().transits, 10u) << "the oldest are left to their term";
+  cluster_.Sleep(seconds(12));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
   alice_.Drop(handle);
 }
 
@@ -810,7 +815,7 @@ TEST_F(LeaseHolderTest, AReferenceThatComesAndGoesWhileTheLineIsDownLeavesNoTrac
   WireRef bare = alice_.process.Describe(handle);
   alice_.Drop(handle);
   for (int i = 0; i < 10000; ++i) alice_.Drop(alice_.Import(bare));
-  EXPECT_LE(alice_.process.sizes().pending, 2u * (2 + 64));
+  EXPECT_LE(alice_.process.sizes().pending, 2u * (2 + 64)) << "in two lists";
 }
 
 }  // namespace
