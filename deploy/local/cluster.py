@@ -130,7 +130,7 @@ class Host(Process):
             return connection.getresponse().read().decode()
         except (OSError, http.client.HTTPException) as error:
             raise ClusterError(f"{self.name} (pid {self.pid}) does not serve its metrics: "
-                               f"{error!r}") from None
+                               f"{error!r}; {self.end()}") from None
         finally:
             connection.close()
 
