@@ -20,7 +20,7 @@ import demo  # noqa: E402  (the path comes first)
 import graph as graphs  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
-from cluster import Client, ClusterError, Read  # noqa: E402
+from cluster import Client, ClusterError, Host, Read  # noqa: E402
 from git_repository import Repository, read_repository, tree_references  # noqa: E402
 from oracle import GitOracle, IgraphOracle  # noqa: E402
 from repositories import git, make_repository  # noqa: E402
@@ -321,6 +321,19 @@ class ProcessTest(unittest.TestCase):
 
         with self.assertRaisesRegex(ClusterError, "killed by SIGSEGV: last words"):
             client.ask("check", timeout=10)
+
+    def test_a_host_that_was_killed_is_not_said_to_serve_no_metrics_alone(self):
+        binary = os.path.join(self.folder, "binary")
+        with open(binary, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\necho ready address=a metrics=127.0.0.1:1\nexec sleep 100\n")
+        os.chmod(binary, 0o755)
+        host = Host(1, binary, self.folder, term=1)
+        self.addCleanup(host.reap, 10)
+        host.await_ready()
+        host.signal(signal.SIGKILL)
+
+        with self.assertRaisesRegex(ClusterError, "does not serve its metrics.*killed by SIGKILL"):
+            host.scrape()
 
     def test_a_log_has_a_name_of_its_own_that_the_file_system_takes(self):
         names = ["\U00020000" * 80, "\U00020001" * 80, "a" * 200, "a" * 201]
