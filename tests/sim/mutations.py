@@ -512,8 +512,7 @@ def main():
         print(";".join(sorted(pure_files(sys.argv[2]))), end="")
         return 0
     check = sys.argv[1] == "--check"
-    here = os.path.dirname(os.path.realpath(__file__))
-    root = sys.argv[1] if not check else sys.argv[2] if len(sys.argv) > 2 else f"{here}/../.."
+    root = sys.argv[2] if check else sys.argv[1]
     texts = {}
     for path in sorted(pure_files(root)):
         with open(os.path.join(root, path), encoding="utf-8") as file:
