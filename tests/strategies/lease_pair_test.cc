@@ -87,6 +87,30 @@ TEST_F(LeasePairTest, TheSenderThatLetsGoBeforeItListsHearsThatWhatItHandedOnIsG
   EXPECT_EQ(alice_.process.imports().peers(), 0u) << "nothing is left to be heard";
 }
 
+// The answer to its Dirty was lost, and no further one follows.  Campaign, seed 95221.
+TEST_F(LeasePairTest, WhatIsGoneBeforeItsListingIsAcknowledgedDoesNotStayListed) {
+  const Target kept = owner_.HeldBy(alice_);
+  cluster_.Sleep(seconds(1));
+  const Target object = owner_.Export();
+  const Target handle = alice_.Import(owner_.Share(object));
+  alice_.now += TestLease().dirty_delay;
+  alice_.Run();
+  for (const Send& send : std::exchange(alice_.sends, {})) {
+    ASSERT_TRUE(std::holds_alternative<DirtyRequest>(send.request));
+    owner_.Received(send.request);
+    alice_.process.Answered(send.peer, send.call, Refusal{Refusal::Code::kUnknownOutcome, "lost"},
+                            alice_.now);
+  }
+  ASSERT_EQ(owner_.process.sizes().listings, 2u);
+  owner_.process.Unexport(object.object(), owner_.now);
+  alice_.Share(handle);
+  cluster_.Sleep(seconds(1));
+  ASSERT_EQ(alice_.lost.size(), 1u);
+  cluster_.Sleep(TestLease().term_default);
+  EXPECT_EQ(owner_.process.sizes().listings, 1u);
+  EXPECT_TRUE(alice_.process.Assured(kept, alice_.now));
+}
+
 TEST_F(LeasePairTest, TheSenderThatLetsGoBeforeItListsHearsOfAnEarlierHandOnToo) {
   const Target object = owner_.Export();
   const Target handle = alice_.Import(owner_.Share(object));

@@ -271,8 +271,12 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   const bool anew = session.granted_until <= now &&
                     (session.unsure || (session.relisting && Raw(session.relist_from) != 0));
   if (anew) DGC_PROBE("a renewal past the term proves nothing, and all is listed again");
-  const bool relist =
-      unknown || anew || (response.result == RenewResult::kDiffers && !session.relisting);
+  // Nor does it ever compare again where what it may have listed was found to be gone by other means,
+  // so that nothing is left to be said of it.
+  const bool unsaid = session.unsure && session.to_list.empty() && session.to_clean.empty() &&
+                      session.tokens.empty();
+  const bool differs = response.result == RenewResult::kDiffers || unsaid;
+  const bool relist = unknown || anew || (differs && !session.relisting);
   // A pass over all imports is not for an owner to cause at will; until then its word is not taken.
   if (relist && now < session.relist_not_before) {
     DGC_PROBE("a re-listing is put off");
