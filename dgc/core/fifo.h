@@ -6,6 +6,7 @@
 // Thread-compatible.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -29,11 +30,16 @@ class Fifo {
     items_.clear();
     first_ = 0;
   }
-  // The order of the others stays.  Asks in order.
+  // Of the first `count`, at most size(); the order of the others stays.  Asks in order, and
+  // returns how many are gone.
   template <typename Predicate>
-  void EraseIf(Predicate gone) {
+  size_t EraseIf(size_t count, Predicate gone) {
     Trim();
-    std::erase_if(items_, gone);
+    const auto end = items_.begin() + static_cast<ptrdiff_t>(count);
+    const auto kept = std::remove_if(items_.begin(), end, gone);
+    const auto erased = static_cast<size_t>(end - kept);
+    items_.erase(kept, end);
+    return erased;
   }
 
  private:

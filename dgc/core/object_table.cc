@@ -142,7 +142,12 @@ absl::Status ObjectTable::AddEdges(std::span<const Edge> edges, size_t* failed) 
       return absl::ResourceExhaustedError(
           absl::StrCat("an object has at most ", options_.edges_per_object_max, " edges"));
     }
+    if (edges_ + i >= options_.edges_max) {
+      return absl::ResourceExhaustedError(absl::StrCat("the objects of this process have ",
+                                                       options_.edges_max, " edges, the maximum"));
+    }
   }
+  edges_ += static_cast<uint32_t>(edges.size());
   for (const auto& [from, to] : edges) {
     ObjectRecord& record = At(from);
     if (record.edges == nullptr) record.edges = std::make_unique<std::vector<Target>>();
@@ -196,6 +201,7 @@ void ObjectTable::RemoveEdgeAt(ObjectIndex from, size_t position) {
   ObjectRecord& record = At(from);
   const Target to = std::exchange((*record.edges)[position], record.edges->back());
   record.edges->pop_back();
+  --edges_;
   if (record.edges->empty()) record.edges.reset();
   if (!to.is_import()) {
     --At(to.object()).local_in;
@@ -324,6 +330,7 @@ void ObjectTable::Dismantle(std::vector<ImportIndex>* dropped) {
   }
   const Target to = record.edges->back();
   record.edges->pop_back();
+  --edges_;
   if (to.is_import()) {
     dropped->push_back(to.import());
   } else {

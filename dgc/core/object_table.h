@@ -43,8 +43,9 @@ struct ObjectTableOptions {
   uint32_t objects_max = (uint32_t{1} << 31) - 1;
   // The most names.
   uint32_t names_max = 1 << 20;
-  // The most edges out of one object.
+  // The most edges out of one object, and of all.
   uint32_t edges_per_object_max = 1 << 20;
+  uint32_t edges_max = 1 << 30;
   // How many reclaimed objects are remembered, latest first, to say when and why; 0 for none.
   uint32_t reclaimed_remembered_max = 1 << 16;
   // The least time between two rounds of the local collector; 0 to one day.
@@ -109,7 +110,7 @@ class ObjectTable {
   // Edges are a multiset.  A remote edge is counted in the import table by the caller.  All of
   // `edges` are added, or removed, or none is, and then *failed says which of them stands in the
   // way.
-  // RESOURCE_EXHAUSTED: edges_per_object_max.  NOT_FOUND: `from` was unexported.
+  // RESOURCE_EXHAUSTED: edges_per_object_max, edges_max.  NOT_FOUND: `from` was unexported.
   absl::Status AddEdges(std::span<const Edge> edges, size_t* failed);
   // NOT_FOUND if there is no such edge.  At most one pass over the edges of each object named,
   // latest edges first.
@@ -177,6 +178,7 @@ class ObjectTable {
   PositionIndex by_id_;
   absl::flat_hash_map<std::string, ObjectIndex> names_;
   size_t live_ = 0;
+  uint32_t edges_ = 0;  // of all objects, those that are being dropped too
   LocalCollector collector_;
 
   // Objects whose counts have gone to zero, to be checked again, and those that were unexported.

@@ -29,6 +29,7 @@
 #include "dgc/core/message.h"
 #include "dgc/core/object_table.h"
 #include "dgc/core/random.h"
+#include "dgc/core/ref.h"
 #include "dgc/core/time.h"
 
 namespace dgc {
@@ -56,9 +57,10 @@ struct Lost {
 
 // A reference that this process handed on was not taken up before its transit lease ended.
 struct HandOnExpired {
-  PeerIndex owner{};
-  ObjectId id;
-  TransitToken transit{};
+  WireRef ref;  // as it was handed on; `type` is empty
+  // False: its owner did not answer for so long that it was given up.  It may have heard of the
+  // hand-on all the same, and the reference may have been taken up.
+  bool acknowledged = true;
 };
 
 // Something worth a log line: a transition, never an event per call or object.

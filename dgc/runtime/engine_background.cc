@@ -128,10 +128,9 @@ void Engine::CollectLost(TimePoint now) {
 
 void Engine::CollectHandOnsExpired() {
   if (options_.on_hand_on_expired == nullptr) return;
-  for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
-    const Peer& peer = process_.imports().GetPeer(expired.owner);
-    chores_.events.push_back(HandOnExpiredEvent{
-        {peer.owner, peer.incarnation, expired.id, {}, expired.transit}, StampNow()});
+  for (HandOnExpired& expired : outputs_.hand_ons_expired) {
+    chores_.events.push_back(
+        HandOnExpiredEvent{std::move(expired.ref), expired.acknowledged, StampNow()});
   }
 }
 
@@ -299,7 +298,8 @@ bool Engine::Settled() const {
 bool Engine::Clear() const { return !process_.objects().has_work(); }
 
 bool Engine::WaitUntil(bool (Engine::*holds)() const, Duration timeout) {
-  const auto deadline = std::chrono::steady_clock::now() + std::min(timeout, kWaitMax);
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::clamp(timeout, Duration::zero(), kWaitMax);
   const MutexLock lock(&mutex_);
   ++waiters_;
   bool held = (this->*holds)();

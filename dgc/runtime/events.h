@@ -45,6 +45,9 @@ struct LossEvent {
 struct HandOnExpiredEvent {
   // As it was handed on; `type` is empty.
   WireRef ref;
+  // False: the owner has not answered for a term and `linger`, and nothing else of it is in use, so
+  // the hand-on was given up.  Whether the reference can still be taken up is not known.
+  bool acknowledged = true;
   WallTime time{};
 };
 

@@ -115,7 +115,7 @@ class Owner : public Holder {
 
   // --- The graph.  `from` is a Ref to an own object, otherwise FAILED_PRECONDITION; `to` is to
   // anyone's.  Adds an edge: `to` is kept for as long as `from` is.  Edges are a multiset.
-  // RESOURCE_EXHAUSTED: edges_per_object_max.
+  // RESOURCE_EXHAUSTED: edges_per_object_max, edges_max.
   absl::Status Link(const Ref& from, const Ref& to);
   // NOT_FOUND if there is no such edge.
   absl::Status Unlink(const Ref& from, const Ref& to);

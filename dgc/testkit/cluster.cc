@@ -384,10 +384,11 @@ void Cluster::Perform(Node& node) {
   for (const dgc::Lost& lost : outputs_.lost) HandleLost(node, lost);
   for (const HandOnExpired& expired : outputs_.hand_ons_expired) {
     if (tracing()) {
-      Trace(absl::StrCat(node.name, " hears that nobody took up token ",
-                         Raw(expired.transit) % 100'000));
+      Trace(absl::StrCat(node.name,
+                         expired.acknowledged ? " hears that nobody took up" : " gives up",
+                         " token ", Raw(expired.ref.transit) % 100'000));
     }
-    oracle_.HandOnExpired(node.shadow, expired.id, expired.transit);
+    oracle_.HandOnExpired(node.shadow, expired.ref.id, expired.ref.transit, expired.acknowledged);
   }
   NotePeers(node);
   for (dgc::Send& send : outputs_.sends) SendRequest(node, std::move(send));

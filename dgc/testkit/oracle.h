@@ -151,7 +151,9 @@ class Oracle {
   // An owner's report, and a holder's of one run of an owner.
   void Happened(ShadowProcess process, const Transition& transition);
   void Happened(ShadowProcess holder, ShadowProcess owner, Transition::Kind kind);
-  void HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token);
+  // `acknowledged`: by the owner; otherwise the sender has given it up.
+  void HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token,
+                     bool acknowledged);
   // An operator has told the process whether to act on lapses.
   void ToldToReap(ShadowProcess process) {
     At(process).told_to_reap = true;
@@ -254,6 +256,7 @@ class Oracle {
     Duration earlier_at{};   // when the one before came
     bool straggled = false;  // the last one came when its sender had long given it up
     uint32_t reported = 0;
+    bool acknowledged = false;  // the sender has heard that it is declared
   };
   struct Object {
     ObjectId id;

@@ -242,7 +242,8 @@ void Oracle::Happened(ShadowProcess holder, ShadowProcess owner, Transition::Kin
 
 // --- Hand-ons.
 
-void Oracle::HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token) {
+void Oracle::HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToken token,
+                           bool acknowledged) {
   const auto object = Find(id);
   const auto it =
       object.has_value() ? by_token_.find({dgc::Raw(token), Raw(*object)}) : by_token_.end();
@@ -257,6 +258,20 @@ void Oracle::HandOnExpired(ShadowProcess sender, const ObjectId& id, TransitToke
                       Describe(*object), ", ", what));
   };
   if (++copy.reported > 1 && !copy.forgotten) return fail("once more");
+  if (!acknowledged) {
+    DGC_PROBE("the sender gives up a hand-on");
+    if (copy.acknowledged) return fail("or perhaps did, although it is declared");
+    // Refusals take no time, but each puts off the next try by a quarter of a term.
+    const ShadowProcess owner = At(copy.object).owner;
+    const Duration term = 4 * options_.unnoticed;
+    const Duration now = events_->now();
+    if (!At(owner).ended &&
+        faults_->LongestQuiet(At(owner).node, At(sender).node, now - term, now) >= term / 2) {
+      return fail("or perhaps did, although nothing was in the way of the declaration");
+    }
+    copy.sender_hold = kNone;
+    return;
+  }
   if (copy.declared == 0) return fail("of which the owner never knew");
   // The owner need not remember for ever that it was taken up.
   if (copy.in_time && !copy.forgotten) return fail("which was taken up in time");

@@ -117,6 +117,12 @@ void Oracle::Answered(ShadowProcess client, const Request& request, const Respon
   if (const auto* transit = std::get_if<TransitRequest>(&request)) {
     note(*transit, std::get<TransitResponse>(response));
     LeaseOf(client, *owner).listening = true;
+    for (const Row& row : transit->rows) {
+      const auto object = Find(row.id);
+      if (!object.has_value() || failed.contains(*object)) continue;
+      const auto it = by_token_.find({dgc::Raw(row.transit), Raw(*object)});
+      if (it != by_token_.end()) copies_[it->second].acknowledged = true;
+    }
     for (const auto& [object, failure] : failed) {
       if (failure.reason == FailureReason::kQuota) continue;
       const uint32_t hold = HoldOf(client, object);

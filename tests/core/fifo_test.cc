@@ -20,8 +20,12 @@ TEST(FifoTest, IsAQueueWhateverIsPutTakenAndErased) {
     }
     if (i % 1000 == 999) {
       const auto odd = [](int each) { return each % 2 == 1; };
-      fifo.EraseIf(odd);
-      std::erase_if(model, odd);
+      const size_t some = fifo.size() / 2;
+      std::deque<int> rest(model.begin() + static_cast<ptrdiff_t>(some), model.end());
+      model.resize(some);
+      EXPECT_EQ(fifo.EraseIf(some, odd), std::erase_if(model, odd));
+      model.insert(model.end(), rest.begin(), rest.end());
+      EXPECT_EQ(fifo.EraseIf(fifo.size(), odd), std::erase_if(model, odd));
     }
     ASSERT_EQ(fifo.size(), model.size());
     ASSERT_EQ(fifo.empty(), model.empty());

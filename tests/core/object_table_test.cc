@@ -568,6 +568,30 @@ TEST_F(ObjectTableBoundsTest, RefusesTheEdgeBeyondTheMaximum) {
   EXPECT_THAT(world.TryLink({{other, Target(child)}, {parent, Target(child)}}), IsOk());
 }
 
+TEST_F(ObjectTableBoundsTest, RefusesTheEdgeBeyondTheMaximumInAll) {
+  ObjectWorld world({.edges_max = 3});
+  const ObjectIndex parent = world.New();
+  const ObjectIndex other = world.New();
+  const ObjectIndex child = world.New();
+  world.Link(parent, child);
+  world.Link(other, child);
+
+  EXPECT_THAT(world.TryLink({{parent, Target(child)}, {other, Target(child)}}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(world.failed_, 1u);
+  EXPECT_EQ(world.table_.Get(child).local_in, 2u);
+  EXPECT_THAT(world.TryLink({{other, Target(child)}}), IsOk());
+
+  // There is room again when one is removed, and when its object goes.
+  world.Unlink(other, child);
+  EXPECT_THAT(world.TryLink({{other, Target(child)}}), IsOk());
+  world.table_.Unpin(other);
+  world.Settle();
+  EXPECT_THAT(world.TryLink({{parent, Target(child)}, {parent, Target(child)}}), IsOk());
+  EXPECT_THAT(world.TryLink({{parent, Target(child)}}),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
 TEST_F(ObjectTableBoundsTest, AnObjectThatMayHaveNoEdgeIsReclaimedAllTheSame) {
   ObjectWorld world({.edges_per_object_max = 0});
   const ObjectIndex object = world.New();

@@ -28,6 +28,7 @@ struct Plan {
   std::vector<NemesisKind> nemeses;
   bool drop_lost = true;
   bool quotas = false;
+  bool gone_for_good = false;  // one node, in the end
 };
 
 // What matters about a knob is seldom its usual value.
@@ -198,8 +199,8 @@ void DrawShortMessages(SimRandom random, Plan* plan) {
 // its turn behind a request of each kind, and for as many as its batch takes.
 Duration Prompt(const Plan& plan) {
   const LeaseOptions& lease = plan.options.strategy.lease;
-  if (!plan.nemeses.empty() || plan.quotas || lease.transit_term < milliseconds(1000) ||
-      plan.options.work_delay >= milliseconds(1)) {
+  if (!plan.nemeses.empty() || plan.quotas || plan.gone_for_good ||
+      lease.transit_term < milliseconds(1000) || plan.options.work_delay >= milliseconds(1)) {
     return Duration::zero();
   }
   const Duration round_trip = 4 * plan.options.network.delay_mean;
@@ -227,6 +228,7 @@ Plan Draw(uint64_t seed) {
   DrawMore(random.Fork(), &plan);
   DrawUnusual(random.Fork(), &plan);
   DrawShortMessages(random.Fork(), &plan);
+  plan.gone_for_good = random.Fork().OneIn(4);
   plan.options.prompt = Prompt(plan);
   if (plan.quotas) plan.options.steps_max *= 4;  // Who is refused goes on asking.
   return plan;
@@ -275,8 +277,22 @@ bool RunAndCheck(const Plan& plan, Duration duration, Cluster* cluster) {
   cluster->Run(duration + steps / plan.options.work_budget * plan.options.work_delay);
   if (cluster->failure().has_value()) return false;
   cluster->CheckObjects();
-  cluster->CheckTables();
+  // What is on a cycle may refer to objects of an owner that is gone for good.
+  if (cluster->Up(0) || cluster->oracle().existing() == 0) cluster->CheckTables();
   return !cluster->failure().has_value();
+}
+
+// The first node never comes back, and the others hand on what they have of it.
+void GoForGood(const Plan& plan, Cluster* cluster) {
+  cluster->Crash(0);
+  cluster->Trace("which was for good");
+  for (NodeIndex node = 1; node < cluster->nodes(); ++node) {
+    const auto variables = cluster->Variables(node);
+    for (const auto& variable : variables) {
+      cluster->Send(node, variable.object, node % (cluster->nodes() - 1) + 1, Duration::zero());
+    }
+  }
+  cluster->Run(plan.term);  // All that was sent has arrived.
 }
 
 void CheckAfterwards(const Plan& plan, Cluster* cluster) {
@@ -285,6 +301,7 @@ void CheckAfterwards(const Plan& plan, Cluster* cluster) {
   if (!RunAndCheck(plan, SettleBound(plan), cluster)) return;
   cluster->CheckDigests(TermMax(plan) / 2);
 
+  if (plan.gone_for_good) GoForGood(plan, cluster);
   cluster->Trace("everybody drops everything");
   for (NodeIndex node = 0; node < cluster->nodes(); ++node) cluster->DropAll(node);
   if (!RunAndCheck(plan, EmptyBound(plan), cluster)) return;

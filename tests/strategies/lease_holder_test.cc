@@ -558,8 +558,8 @@ TEST_F(LeaseHolderTest, TheSenderHearsOfAHandOnThatNobodyTookUp) {
   const WireRef copy = alice_.Share(handle);
   cluster_.Sleep(seconds(30));
   ASSERT_EQ(alice_.hand_ons_expired.size(), 1u);
-  EXPECT_EQ(alice_.hand_ons_expired[0].id, copy.id);
-  EXPECT_EQ(alice_.hand_ons_expired[0].transit, copy.transit);
+  EXPECT_EQ(alice_.hand_ons_expired[0].ref.id, copy.id);
+  EXPECT_EQ(alice_.hand_ons_expired[0].ref.transit, copy.transit);
 }
 
 // Campaign, seed 184.

@@ -51,6 +51,16 @@ Duration Coarse(Duration term) {
 // How long a token waits whose reference cannot be named yet.
 constexpr Duration kTokenRetry = std::chrono::milliseconds(10);
 
+// Tokens that are looked at for one request, by the rows that it may have.
+constexpr size_t kTokensPerRow = 2;
+
+// Sessions looked at in one Tick: each is O(1), but for one of an owner that is given up.
+#ifdef DGC_SMALL_LIMITS  // So that few are enough for the simulator.
+constexpr size_t kSessionsPerTick = 2;
+#else
+constexpr size_t kSessionsPerTick = 1024;
+#endif
+
 }  // namespace
 
 LeaseHolder::LeaseHolder(const LeaseOptions& options, const Strategy::Context& context)
@@ -88,10 +98,10 @@ LeaseHolder::Import& LeaseHolder::At(ImportIndex import) {
 
 // While the line is down, a reference that comes and goes leaves an outdated entry each time.
 void LeaseHolder::Push(Session& session, Fifo<ImportIndex>& list, ImportIndex import, Phase phase) {
-  if (list.size() >= 2 * session.imports + kOutdatedMax) {
+  if (list.size() >= 2 * session.imports.size() + kOutdatedMax) {
     DGC_PROBE("outdated entries of a session are dropped");
     absl::flat_hash_set<uint32_t> seen;
-    list.EraseIf([&](ImportIndex entry) {
+    list.EraseIf(list.size(), [&](ImportIndex entry) {
       return At(entry).phase != phase || !seen.insert(Raw(entry)).second;
     });
   }
@@ -132,8 +142,8 @@ void LeaseHolder::Imported(ImportIndex import, TransitToken transit, TimePoint n
   const bool fresh = state.phase == Phase::kGone;
   if (fresh) {
     record.lost = LossCause::kNone;
-    state = {};
-    ++session.imports;
+    state = {.place = static_cast<uint32_t>(session.imports.size())};
+    session.imports.push_back(import);
   }
   if (fresh || state.phase == Phase::kToClean) ToList(session, import, at);
   if (protected_copy) {
@@ -160,6 +170,7 @@ absl::StatusOr<TransitToken> LeaseHolder::HandedOn(ImportIndex import, Duration 
   const TransitToken token{context_.random->Next() | kHolderTokenBit};
   ++record.uses;
   session.hand_ons.push_back({import, token, Coarse(term)});
+  session.unacknowledged.insert(Raw(token));
   Pump(record.peer, now);
   return token;
 }
@@ -220,7 +231,7 @@ bool LeaseHolder::Quiescent() const {
 }
 
 bool LeaseHolder::Idle(const Session& session) const {
-  return session.imports == 0 && session.tokens.empty() && session.hand_ons.empty() &&
+  return session.imports.empty() && session.tokens.empty() && session.hand_ons.empty() &&
          !session.relisting && session.listen_until == TimePoint::min() && !Unsaid(session);
 }
 
@@ -339,15 +350,45 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   return std::max(at, session.retry_at);
 }
 
+bool LeaseHolder::UsedByHandOnsOnly(const Session& session) const {
+  if (session.used > session.hand_ons.size()) return false;
+  absl::flat_hash_map<ImportIndex, uint32_t> hand_ons;
+  for (const HandOn& hand_on : session.hand_ons) ++hand_ons[hand_on.import];
+  uint64_t used = 0;
+  for (const auto& [import, count] : hand_ons) {
+    if ((*context_.imports)[import].uses == count) ++used;
+  }
+  return used == session.used;
+}
+
 // Silence says the same, later: a lease that nobody renews lapses.
 void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now) {
-  if (session.unheard_since == TimePoint::max() || session.used > 0) return;
-  if (session.op != Op::kNone || session.goodbye) return;
+  if (session.unheard_since == TimePoint::max() || session.op != Op::kNone || session.goodbye) {
+    return;
+  }
   // Where there is no room yet a Clean may still free what a transit lease keeps.
-  const Duration patience = session.crowded ? kTermMax : TermOf(session) + options_.linger;
-  if (now < session.unheard_since + patience) return;
+  TimePoint due = session.unheard_since + kTermMax;
+  const Duration patience = TermOf(session) + options_.linger;
+  if (session.silent_since != TimePoint::max()) {
+    due = std::min(due, session.silent_since + patience);
+  }
+  if (session.used > 0) due = std::max(due, session.found_used_at + patience);
+  // A pause of this process is no silence of the owner's: what is lost by it takes one more try.
+  const TimePoint reached = session.used > 0 ? session.sent : now;
+  if (reached < due) return;
+  if (!UsedByHandOnsOnly(session)) {
+    session.found_used_at = now;
+    return;
+  }
   DGC_PROBE("a session is given up");
-  Clear(peer, session);
+  Clear(session);
+  for (const HandOn& hand_on : std::exchange(session.hand_ons, {})) {
+    DGC_PROBE("a hand-on is given up");
+    session.unacknowledged.erase(Raw(hand_on.transit));
+    ReportHandOn(peer, (*context_.imports)[hand_on.import].id, hand_on.transit,
+                 /*acknowledged=*/false);
+    context_.drop(hand_on.import, now);
+  }
   session.idle_at = now;
 }
 
@@ -433,7 +474,8 @@ Request LeaseHolder::MakeUnaddressed(PeerIndex peer, Session& session, Op op, Ti
 
 void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
                              std::vector<Row>* rows) {
-  session.tokens.EraseIf([&](const ExtraToken& token) {
+  const size_t looked = std::min<size_t>(session.tokens.size(), kTokensPerRow * session.rows_max);
+  const size_t taken = session.tokens.EraseIf(looked, [&](const ExtraToken& token) {
     if (rows->size() >= session.rows_max) return false;
     const auto import = context_.imports->Find(peer, token.id);
     const Phase phase = import.has_value() ? At(*import).phase : Phase::kGone;
@@ -445,6 +487,12 @@ void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
     session.op_tokens.push_back(token);
     return true;
   });
+  if (!for_dirty) return;
+  // Those that have to wait let others have their turn.
+  for (size_t left = looked - taken; left > 0; --left) {
+    session.tokens.push_back(session.tokens.front());
+    session.tokens.pop_front();
+  }
 }
 
 DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint now) {
@@ -537,7 +585,10 @@ Duration LeaseHolder::Timeout(const Session& session) const {
 
 void LeaseHolder::Tick(TimePoint now) {
   for (const ImportIndex import : std::exchange(lost_on_the_way_, {})) context_.drop(import, now);
-  while (const auto due = deadlines_.TakeDue(now)) {
+  size_t limit = kSessionsPerTick;
+  for (; limit > 0; --limit) {
+    const auto due = deadlines_.TakeDue(now);
+    if (!due.has_value()) break;
     Session& session = sessions_[due->peer];
     if (!session.open || session.queued_at != due->at) continue;
     session.queued_at = TimePoint::max();
@@ -547,10 +598,12 @@ void LeaseHolder::Tick(TimePoint now) {
     if (session.op == Op::kNone && Idle(session) && session.idle_at <= now) Close(peer);
     Pump(peer, now);
   }
+  overdue_ = limit == 0;
+  if (overdue_) DGC_PROBE("more sessions are due than one tick looks at");
 }
 
 std::optional<TimePoint> LeaseHolder::wake_at() const {
-  if (!lost_on_the_way_.empty()) return TimePoint::min();
+  if (overdue_ || !lost_on_the_way_.empty()) return TimePoint::min();
   return deadlines_.next();
 }
 

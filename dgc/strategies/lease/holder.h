@@ -63,6 +63,7 @@ class LeaseHolder {
   // Per import, in step with the import table.
   struct Import {
     TransitToken transit{};  // received with it and not yet named to the owner
+    uint32_t place = 0;      // in Session::imports, unless kGone
     Phase phase = Phase::kGone;
     bool listed = false;  // counted in Session::held
   };
@@ -91,6 +92,8 @@ class LeaseHolder {
     Fifo<ImportIndex> refused;  // to be listed later
     Fifo<ExtraToken> tokens;
     std::vector<HandOn> hand_ons;
+    // Those of hand_ons and op_hand_ons, by token.
+    absl::flat_hash_set<uint64_t> unacknowledged;
     uint32_t rows_max = 0;  // in one request: fewer where the owner, or a proxy, takes no more
     // The request in flight, and what it was about.
     Op op = Op::kNone;
@@ -105,8 +108,8 @@ class LeaseHolder {
     // What the owner has acknowledged.
     SequenceNumber acknowledged{};
     Digest held;
-    uint64_t imports = 0;  // of this session, in any phase
-    uint64_t used = 0;     // of those and of the lost ones: in use
+    std::vector<ImportIndex> imports;  // in any phase but kGone, in no order
+    uint64_t used = 0;                 // of those and of the lost ones: in use
     // An answer is missing, so `held` may be wrong until the retry is answered.
     bool unsure = false;
     // A complete re-listing is under way; the number of its first request, once sent.
@@ -138,7 +141,9 @@ class LeaseHolder {
     uint32_t refusals = 0;                       // in a row, of rows, for a full quota
     uint32_t stales = 0;                         // in a row, answers that called rows stale
     TimePoint unheard_since = TimePoint::max();  // the first failure of those in a row
-    bool crowded = false;                        // the last of them was for want of room
+    TimePoint found_used_at = TimePoint::min();  // when it was not given up, last
+    // The first of those since the owner last refused one for want of room; max() if that was last.
+    TimePoint silent_since = TimePoint::max();
     TimePoint relist_not_before = TimePoint::min();
     Duration relist_interval{};              // after the last re-listing
     TimePoint queued_at = TimePoint::max();  // earliest deadline of it in deadlines_
@@ -190,23 +195,27 @@ class LeaseHolder {
   void PlanRenewal(Session& session);
   void HastenRenewal(Session& session);
   void Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices);
+  // But once.
+  void ReportHandOn(PeerIndex peer, const ObjectId& id, TransitToken transit, bool acknowledged);
   ClientKey KeyFor(PeerIndex peer) const;
+  // O(imports of the session), as Clear is: for rare events.
   void Relist(PeerIndex peer, Session& session, TimePoint now);
   void Listed(Session& session, const OpRow& row);
   void Unlisted(Session& session, ImportIndex import);
   void Lose(Session& session, ImportIndex import, const Failure& failure);
-  // The imports of one peer.  O(imports of this process): for rare events.
-  std::vector<ImportIndex> ImportsOf(PeerIndex peer) const;
   // Takes an import out of the session, and out of the table if nobody uses it.
   void Forget(Session& session, ImportIndex import);
   // Nothing is listed or to be said any more; what is still used of a dead run is lost.
-  void Clear(PeerIndex peer, Session& session);
+  void Clear(Session& session);
   // Everything of that owner is lost, for the same cause.
   void OwnerGone(PeerIndex peer, Session& session, LossCause cause, TimePoint now);
   bool Idle(const Session& session) const;
   // Whether the owner has yet to be told which notices have come in.
   bool Unsaid(const Session& session) const;
-  // Ends a session that has long heard nothing and in which nothing is used any more.
+  // Whether nothing of that owner is used but by what was handed on and is not acknowledged.
+  // O(hand-ons that wait).
+  bool UsedByHandOnsOnly(const Session& session) const;
+  // Ends a session that has long heard nothing and in which nothing else is used any more.
   void GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now);
   void Close(PeerIndex peer);
   // What the owner granted last, or is likely to grant, for timing what is sent: at least
@@ -227,6 +236,7 @@ class LeaseHolder {
     friend auto operator<=>(const Deadline&, const Deadline&) = default;
   };
   DeadlineQueue<Deadline> deadlines_;
+  bool overdue_ = false;  // the last Tick left some that are due
   // Two views of one set: hand-ons that were reported as not taken up, oldest first.
   using Reported = std::pair<Incarnation, TransitToken>;
   absl::flat_hash_set<Reported> reported_;

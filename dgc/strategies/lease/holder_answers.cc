@@ -48,26 +48,29 @@ class FailuresByRow {
 
 void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
   session.notices_acknowledged = session.notices_seen;
-  absl::flat_hash_set<uint64_t> pending;
-  if (!notices.empty()) {
-    for (const HandOn& hand_on : session.hand_ons) pending.insert(Raw(hand_on.transit));
-  }
-  const Incarnation run = context_.imports->GetPeer(peer).incarnation;
   for (const Notice& notice : notices) {
     if (notice.number <= session.notices_seen) continue;
     // It is declared again: then the owner withdraws this, or it is true when it comes again.
-    if (pending.contains(Raw(notice.transit))) break;
+    if (session.unacknowledged.contains(Raw(notice.transit))) break;
     session.notices_seen = notice.number;
-    // A hand-on whose declaration had to be repeated, or a session that was given up in between.
-    if (!reported_.insert({run, notice.transit}).second) continue;
-    reported_order_.emplace_back(run, notice.transit);
-    if (reported_order_.size() > kReportedMax) {
-      reported_.erase(reported_order_.front());
-      reported_order_.pop_front();
-    }
-    ++context_.counters->hand_ons_expired;
-    context_.outputs->hand_ons_expired.push_back({peer, notice.id, notice.transit});
+    ReportHandOn(peer, notice.id, notice.transit, /*acknowledged=*/true);
   }
+}
+
+// A declaration may have had to be repeated, or a session have been given up in between.
+void LeaseHolder::ReportHandOn(PeerIndex peer, const ObjectId& id, TransitToken transit,
+                               bool acknowledged) {
+  const Peer& owner = context_.imports->GetPeer(peer);
+  const Reported key{owner.incarnation, transit};
+  if (!reported_.insert(key).second) return;
+  reported_order_.push_back(key);
+  if (reported_order_.size() > kReportedMax) {
+    reported_.erase(reported_order_.front());
+    reported_order_.pop_front();
+  }
+  ++context_.counters->hand_ons_expired;
+  context_.outputs->hand_ons_expired.push_back(
+      {{owner.owner, owner.incarnation, id, {}, transit}, acknowledged});
 }
 
 void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) {
@@ -78,7 +81,7 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
   if (!std::holds_alternative<Refusal>(response)) {
     NoteSize(session, /*refused=*/false);
     session.failures = 0;
-    session.unheard_since = TimePoint::max();
+    session.unheard_since = session.silent_since = TimePoint::max();
     session.retry_at = TimePoint::min();
   }
   std::visit([&](const auto& typed) { On(peer, session, typed, now); }, response);
@@ -90,6 +93,7 @@ void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& respon
   // Taken out first: the last use of an import makes the session look at itself again.
   const std::vector<HandOn> declared = std::exchange(session.op_hand_ons, {});
   for (const HandOn& hand_on : declared) {
+    session.unacknowledged.erase(Raw(hand_on.transit));
     if ((*context_.imports)[hand_on.import].lost == LossCause::kNone) {
       context_.drop(hand_on.import, now);
     } else {
@@ -116,7 +120,7 @@ void LeaseHolder::NoteFailing(PeerIndex peer, Session& session, bool was_failing
   context_.outputs->transitions.push_back(
       {.kind = was_failing ? Transition::Kind::kPeerRecovered : Transition::Kind::kPeerFailing,
        .peer = peer,
-       .count = session.imports});
+       .count = session.imports.size()});
 }
 
 void LeaseHolder::PlanRenewal(Session& session) {
@@ -149,8 +153,11 @@ void LeaseHolder::Unlisted(Session& session, ImportIndex import) {
 
 void LeaseHolder::Forget(Session& session, ImportIndex import) {
   Unlisted(session, import);
+  const ImportIndex last = session.imports.back();
+  session.imports[At(import).place] = last;
+  At(last).place = At(import).place;
+  session.imports.pop_back();
   At(import) = {};
-  --session.imports;
   if ((*context_.imports)[import].uses == 0) context_.imports->Erase(import);
 }
 
@@ -258,7 +265,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   }
   if (unknown) {
     session.notices_acknowledged = session.notices_seen;  // With the client they are forgotten.
-    if (session.imports == 0) {
+    if (session.imports.empty()) {
       session.relisting = false;
       return;
     }
@@ -271,8 +278,8 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   const bool anew = session.granted_until <= now &&
                     (session.unsure || (session.relisting && Raw(session.relist_from) != 0));
   if (anew) DGC_PROBE("a renewal past the term proves nothing, and all is listed again");
-  // Nor does it ever compare again where what it may have listed was found to be gone by other means,
-  // so that nothing is left to be said of it.
+  // Nor does it ever compare again where what it may have listed was found to be gone by other
+  // means, so that nothing is left to be said of it.
   const bool unsaid = session.unsure && session.to_list.empty() && session.to_clean.empty() &&
                       session.tokens.empty();
   const bool differs = response.result == RenewResult::kDiffers || unsaid;
@@ -325,8 +332,8 @@ void LeaseHolder::On(PeerIndex, Session& session, const TransitResponse& respons
   session.hand_ons.insert(session.hand_ons.end(), refused.begin(), refused.end());
 }
 
-void LeaseHolder::On(PeerIndex peer, Session& session, const GoodbyeResponse&, TimePoint now) {
-  Clear(peer, session);
+void LeaseHolder::On(PeerIndex, Session& session, const GoodbyeResponse&, TimePoint now) {
+  Clear(session);
   session.goodbye = false;
   session.idle_at = now;
 }
@@ -344,15 +351,19 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const Refusal& refusal, T
   if (session.goodbye && refusal.code == Refusal::Code::kResourceExhausted &&
       session.hand_ons.empty() && session.op_hand_ons.empty() && session.op != Op::kGoodbye) {
     // An owner that has no room for a client has nothing of it either; a goodbye needs none.
-    Clear(peer, session);
+    Clear(session);
     return;
   }
   // Whatever the answer: a duplicate may have been carried out all the same.
   if (session.op == Op::kDirty || session.op == Op::kClean) session.unsure = true;
   ++session.failures;
   session.unheard_since = std::min(session.unheard_since, now);
-  session.crowded = refusal.code == Refusal::Code::kResourceExhausted;
-  if (session.crowded) NoteSize(session, /*refused=*/true);
+  if (refusal.code == Refusal::Code::kResourceExhausted) {
+    session.silent_since = TimePoint::max();
+    NoteSize(session, /*refused=*/true);
+  } else {
+    session.silent_since = std::min(session.silent_since, now);
+  }
   session.retry_at = now + Backoff(session, session.failures);
   Requeue(session, now);
 }
@@ -392,33 +403,24 @@ void LeaseHolder::Requeue(Session& session, TimePoint now) {
   session.op_hand_ons.clear();
 }
 
-std::vector<ImportIndex> LeaseHolder::ImportsOf(PeerIndex peer) const {
-  std::vector<ImportIndex> imports;
-  for (uint32_t i = 0; i < context_.imports->end(); ++i) {
-    const ImportRecord& record = (*context_.imports)[ImportIndex{i}];
-    if (record.in_use && record.peer == peer) imports.push_back(ImportIndex{i});
-  }
-  return imports;
-}
-
 void LeaseHolder::Relist(PeerIndex peer, Session& session, TimePoint now) {
   PlanRenewal(session);  // The Dirtys renew too, unless they fail.
   session.relist_interval = std::clamp(2 * session.relist_interval, kRelistMin, kRelistMax);
   session.relist_not_before = now + session.relist_interval;
   ++context_.counters->relistings;
   context_.outputs->transitions.push_back(
-      {.kind = Transition::Kind::kRelisting, .peer = peer, .count = session.imports});
+      {.kind = Transition::Kind::kRelisting, .peer = peer, .count = session.imports.size()});
   session.relisting = true;
   session.relist_from = {};
-  for (const ImportIndex import : ImportsOf(peer)) {
+  for (const ImportIndex import : session.imports) {
     Unlisted(session, import);
     if (At(import).phase == Phase::kListed) ToList(session, import, now);
   }
 }
 
-void LeaseHolder::Clear(PeerIndex peer, Session& session) {
-  for (const ImportIndex import : ImportsOf(peer)) {
-    if (At(import).phase == Phase::kGone) continue;
+void LeaseHolder::Clear(Session& session) {
+  while (!session.imports.empty()) {
+    const ImportIndex import = session.imports.back();
     if (session.dead && (*context_.imports)[import].uses > 0) {
       Lose(session, import, {});
     } else {
@@ -443,8 +445,8 @@ void LeaseHolder::OwnerGone(PeerIndex peer, Session& session, LossCause cause, T
                                                        ? Transition::Kind::kRefused
                                                        : Transition::Kind::kOwnerRestarted,
                                            .peer = peer,
-                                           .count = session.imports});
-  Clear(peer, session);
+                                           .count = session.imports.size()});
+  Clear(session);
   for (const HandOn& hand_on : std::exchange(session.hand_ons, {})) {
     session.op_hand_ons.push_back(hand_on);  // Released by Answered().
   }
