@@ -27,6 +27,9 @@ namespace dgc {
 template <typename T>
 class Worker {
  public:
+  // Room for so many is used again instead of being freed, by a thread that did not allocate it.
+  static constexpr size_t kSpareMax = 4096;
+
   explicit Worker(std::function<void(T&)> handle) : handle_(std::move(handle)) {}
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -87,9 +90,6 @@ class Worker {
   }
 
  private:
-  // Room for so many is used again instead of being freed, by a thread that did not allocate it.
-  static constexpr size_t kSpareMax = 4096;
-
   const std::function<void(T&)> handle_;
   std::atomic<uint64_t> waiting_{0};
   Alarm alarm_;

@@ -219,5 +219,23 @@ TEST(WorkerTest, ALargeBufferIsNotKept) {
   EXPECT_LT(testing::HeapBytes(), before + 100'000);
 }
 
+TEST(WorkerTest, BuffersAreKeptUpToTheMaximum) {
+  Worker<uint64_t> worker([](uint64_t&) {});
+  const auto kept = [&](size_t capacity) {
+    std::vector<uint64_t> items;
+    items.reserve(capacity);
+    items.push_back(1);
+    worker.Put(&items);
+    worker.RunWaiting();
+    worker.RunWaiting();  // Now it is what Put fills, and gives in exchange.
+    std::vector<uint64_t> next(1);
+    worker.Put(&next);
+    worker.RunWaiting();
+    return next.capacity();
+  };
+  EXPECT_EQ(kept(Worker<uint64_t>::kSpareMax), Worker<uint64_t>::kSpareMax);
+  EXPECT_LE(kept(Worker<uint64_t>::kSpareMax + 1), Worker<uint64_t>::kSpareMax);
+}
+
 }  // namespace
 }  // namespace dgc

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -58,7 +59,7 @@ constexpr unsigned kStuckSeconds = 120;
 struct Options {
   uint64_t first = 1;
   uint64_t seeds = 0;
-  int64_t seed = -1;
+  std::optional<uint64_t> seed;
   uint64_t fresh = 0;
   size_t jobs = 1;
   bool verbose = false;
@@ -300,13 +301,14 @@ int Replay(const Options& options) {
       std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
     };
   }
-  const SeedResult result = RunSeed(static_cast<uint64_t>(options.seed), trace);
+  const SeedResult result = RunSeed(*options.seed, trace);
   if (result.failure.has_value()) {
-    PrintFailure(options, static_cast<uint64_t>(options.seed), result);
+    PrintFailure(options, *options.seed, result);
     return 1;
   }
-  std::printf("seed %lld passed: %llu events, %llu requests, %llu reclaims, %llu excused [%s]\n",
-              static_cast<long long>(options.seed), static_cast<unsigned long long>(result.steps),
+  std::printf("seed %llu passed: %llu events, %llu requests, %llu reclaims, %llu excused [%s]\n",
+              static_cast<unsigned long long>(*options.seed),
+              static_cast<unsigned long long>(result.steps),
               static_cast<unsigned long long>(result.requests),
               static_cast<unsigned long long>(result.reclaims),
               static_cast<unsigned long long>(result.excused), result.composition.c_str());
@@ -318,7 +320,7 @@ int Main(Options options) {
     std::fprintf(stderr, "no mutation \"%s\" in this build\n", options.mutation.c_str());
     return 2;
   }
-  if (options.seed >= 0) return Replay(options);
+  if (options.seed.has_value()) return Replay(options);
   std::vector<uint64_t> seeds;
   if (!options.also.empty() && !ReadSeeds(options.also, &seeds)) {
     std::fprintf(stderr, "%s is not a file of seeds, one at the beginning of each line\n",
@@ -336,14 +338,6 @@ int Main(Options options) {
   return Campaign(options, std::move(seeds)).Run();
 }
 
-int Usage(FILE* to) {
-  std::fprintf(to,
-               "usage: campaign [--first F] [--seeds N] [--fresh N] [--also FILE] [--jobs J]\n"
-               "                [--probes] [--until-failure] [--mutation NAME]\n"
-               "       campaign --seed N [--verbose] [--mutation NAME]\n");
-  return to == stdout ? 0 : 2;
-}
-
 // Where this program is, whatever it was called by.
 std::string Self(const char* called) {
   std::error_code error;
@@ -351,44 +345,34 @@ std::string Self(const char* called) {
   return error ? called : path.string();
 }
 
-bool Parse(int argc, char** argv, Options* options) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--verbose") {
-      options->verbose = true;
-    } else if (name == "--probes") {
-      options->probes = true;
-    } else if (name == "--until-failure") {
-      options->until_failure = true;
-    } else if (i + 1 == argc) {
-      return false;
-    } else if (name == "--mutation") {
-      options->mutation = argv[++i];
-    } else if (name == "--also") {
-      options->also = argv[++i];
-    } else {
-      const auto value = Number(argv[++i]);
-      if (!value.has_value()) return false;
-      if (name == "--first") {
-        options->first = *value;
-      } else if (name == "--seeds") {
-        options->seeds = *value;
-      } else if (name == "--fresh") {
-        options->fresh = *value;
-      } else if (name == "--seed") {
-        options->seed = static_cast<int64_t>(*value);
-      } else if (name == "--jobs") {
-        if (*value < 1 || *value > kJobsMax) return false;
-        options->jobs = *value;
-      } else {
-        return false;
-      }
-    }
+void AddFlags(CLI::App* app, Options* options) {
+  const CLI::Range seed(uint64_t{0}, kSeedEnd - 1);
+  const CLI::Range count(uint64_t{1}, kSeedsMax);
+  CLI::Option* const one = app->add_option("--seed", options->seed, "Replay this one")->check(seed);
+  app->add_flag("--verbose", options->verbose, "Print every event of it")->needs(one);
+  CLI::Option* const many[] = {
+      app->add_option("--seeds", options->seeds, "So many, from --first on")->check(count),
+      app->add_option("--fresh", options->fresh, "So many drawn from the clock, and printed")
+          ->check(count),
+      app->add_option("--also", options->also, "Those of a file, one at the beginning of a line")
+          ->check(CLI::ExistingFile),
+      app->add_flag("--probes", options->probes, "Fail if a rare state was never reached"),
+      app->add_flag("--until-failure", options->until_failure, "Stop at the first failure")};
+  for (CLI::Option* const option : many) option->excludes(one);
+  app->add_option("--first", options->first, "See --seeds")->check(seed)->needs(many[0]);
+  app->add_option("--jobs", options->jobs, "Processes")->check(CLI::Range(size_t{1}, kJobsMax));
+  app->add_option("--mutation", options->mutation, "A deliberate defect, in campaign_mutated");
+}
+
+// Throws a CLI::ParseError.
+void Parse(int argc, char** argv, CLI::App* app, Options* options) {
+  app->parse(argc, argv);
+  if (!options->seed.has_value() && options->seeds + options->fresh == 0 && options->also.empty()) {
+    throw CLI::RequiredError("one of --seeds, --fresh, --also and --seed");
   }
-  const bool many = options->seeds > 0 || options->fresh > 0 || !options->also.empty();
-  return options->seed >= 0 ? !many && !options->probes
-                            : many && std::max(options->seeds, options->fresh) <= kSeedsMax &&
-                                  options->first <= kSeedEnd - options->seeds;
+  if (options->first > kSeedEnd - options->seeds) {
+    throw CLI::ValidationError("--seeds", "seeds are below 2^63");
+  }
 }
 
 }  // namespace
@@ -397,8 +381,13 @@ bool Parse(int argc, char** argv, Options* options) {
 int main(int argc, char** argv) {
   dgc::testkit::Options options;
   dgc::testkit::program_name = dgc::testkit::Self(argv[0]);
-  if (argc == 2 && std::string_view(argv[1]) == "--help") return dgc::testkit::Usage(stdout);
-  if (!dgc::testkit::Parse(argc, argv, &options)) return dgc::testkit::Usage(stderr);
+  CLI::App app("Runs seeds of the simulator.  Exits 1 if one fails.", "campaign");
+  dgc::testkit::AddFlags(&app, &options);
+  try {
+    dgc::testkit::Parse(argc, argv, &app, &options);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
   const int status = dgc::testkit::Main(std::move(options));
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
   std::perror("campaign: the verdict could not be written");

@@ -12,6 +12,7 @@ that: it may be slow.  Exits 1 if a defect survives both.
 import argparse
 import concurrent.futures
 import os
+import random
 import re
 import subprocess
 import sys
@@ -63,18 +64,44 @@ def killer(directory, name, seeds, seconds_max):
     return f"{seed} ({endless} does not end)" if seed and endless else test or seed
 
 
+def at_least_one(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("directory", help="with campaign_mutated and tests_mutated")
-    parser.add_argument("--sample", type=int, metavar="N", help="only N of them, evenly spread")
-    parser.add_argument("--seeds", type=int, default=4000, help="of the campaign, for each defect")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--sample", type=at_least_one, metavar="N",
+                        help="only N of them, each time others")
+    parser.add_argument("--only", metavar="TEXT", help="only those whose name contains this")
+    parser.add_argument("--seeds", type=at_least_one, default=4000,
+                        help="of the campaign, for each defect")
+    parser.add_argument("--jobs", type=at_least_one, default=os.cpu_count())
     parser.add_argument("--markdown", metavar="FILE", help="write the table there as well")
+    parser.add_argument("--check-options", action="store_true", help="and do nothing else")
     options = parser.parse_args()
 
-    chosen = [(name, os.path.basename(path)) for name, path, _, _ in mutations.MUTATIONS]
+    chosen = [(name, os.path.basename(path)) for name, path, _, _ in mutations.MUTATIONS
+              if not options.only or options.only in name]
+    if not chosen:
+        parser.error(f"no defect's name contains '{options.only}'")
     if options.sample:
-        chosen = [chosen[i * len(chosen) // options.sample] for i in range(options.sample)]
+        if options.sample > len(chosen):
+            parser.error(f"there are {len(chosen)} defects")
+        chosen = random.sample(chosen, options.sample)
+    if options.markdown:
+        if len(chosen) < len(mutations.MUTATIONS):
+            parser.error("--markdown is for all of them")
+        if not os.access(os.path.dirname(options.markdown) or ".", os.W_OK):
+            parser.error(f"{options.markdown} cannot be written")
+    if options.check_options:
+        return 0
+    for program in ("tests_mutated", "campaign_mutated"):
+        if not os.access(os.path.join(options.directory, program), os.X_OK):
+            parser.error(f"{options.directory} has no {program}: tests/mutate builds it")
     rows = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         begun = time.monotonic()

@@ -220,6 +220,27 @@ TEST_F(LeaseHolderTest, ATokenWhoseRequestFailedIsNamedAgain) {
   EXPECT_EQ(owner_.process.sizes().transits, 0u);
 }
 
+// It was given up when its time was over, and another is under way.
+TEST_F(LeaseHolderTest, AnAnswerToAnEarlierCallIsNotTheAnswer) {
+  const Target handle = owner_.HeldBy(alice_);
+  alice_.now += milliseconds(10);
+  alice_.Run();
+  const Send first = std::exchange(alice_.sends, {}).at(0);
+  alice_.process.Answered(first.peer, first.call,
+                          Refusal{Refusal::Code::kUnknownOutcome, "no answer in time"}, alice_.now);
+  while (alice_.sends.empty()) {
+    alice_.now += milliseconds(10);
+    alice_.Run();
+  }
+  alice_.process.Answered(first.peer, first.call, DirtyResponse{.granted_term = seconds(10)},
+                          alice_.now);
+  EXPECT_FALSE(alice_.process.Assured(handle, alice_.now));
+  const Send second = alice_.sends.at(0);
+  alice_.process.Answered(second.peer, second.call, DirtyResponse{.granted_term = seconds(10)},
+                          alice_.now);
+  EXPECT_TRUE(alice_.process.Assured(handle, alice_.now));
+}
+
 TEST_F(LeaseHolderTest, WhatTheOwnerCallsStaleIsNumberedAnew) {
   owner_.HeldBy(alice_);
   alice_.now += milliseconds(10);

@@ -136,6 +136,55 @@ TEST_F(LeaseBoundsTest, TokensRememberedAsNamed) {
   EXPECT_EQ(owner_.process.sizes().transits, 1u) << "only the oldest is forgotten";
 }
 
+class LeaseNoticesTest : public LeaseOwnerTest {
+ protected:
+  LeaseNoticesTest() : LeaseOwnerTest(Options()) {}
+  static LeaseOptions Options() {
+    LeaseOptions options = TestLease();
+    options.notices_max = 3;
+    return options;
+  }
+  // `client` hands on what nobody takes up; what it is told of then.
+  void HandOn(ClientId client, const ObjectId& id, uint64_t token) {
+    const Row row{id, TransitToken{kHolderTokenBit | token}};
+    owner_.Received(TransitRequest{client, kRun, seconds(1), {row}});
+    owner_.Sleep(seconds(2));
+  }
+  std::vector<uint64_t> Told(ClientId client) {
+    std::vector<uint64_t> tokens;
+    for (const Notice& notice : Renew(client, 1, {}).notices) {
+      tokens.push_back(Raw(notice.transit) & ~kHolderTokenBit);
+    }
+    return tokens;
+  }
+};
+
+TEST_F(LeaseNoticesTest, InAll) {
+  const ObjectId id = IdOf(owner_.Export());
+  for (const ClientId client : {kAlice, kBob, ClientId{9, 9}}) Dirty(client, 1, {}, seconds(60));
+  HandOn(kAlice, id, 1);
+  HandOn(kAlice, id, 2);
+  HandOn(kBob, id, 3);
+  HandOn(kAlice, id, 4);
+  HandOn({9, 9}, id, 5);
+  EXPECT_EQ(Told(kAlice), (std::vector<uint64_t>{2, 4})) << "her oldest made room";
+  EXPECT_EQ(Told(kBob), std::vector<uint64_t>{3});
+  EXPECT_EQ(Told({9, 9}), std::vector<uint64_t>{}) << "there was no room, and is none of its own";
+
+  // What is acknowledged, declared again, or of one who leaves makes room.
+  owner_.Received(RenewRequest{
+      .client = kBob, .incarnation = kRun, .sequence = SequenceNumber{1}, .notices_seen = 3});
+  HandOn({9, 9}, id, 6);
+  EXPECT_EQ(Told({9, 9}), std::vector<uint64_t>{6});
+  owner_.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}});
+  HandOn(kBob, id, 7);
+  HandOn(kBob, id, 8);
+  EXPECT_EQ(Told(kBob), (std::vector<uint64_t>{7, 8}));
+  HandOn(kBob, id, 7);
+  HandOn(kBob, id, 9);
+  EXPECT_EQ(Told(kBob), (std::vector<uint64_t>{7, 9})) << "8 made room, as there are 3 again";
+}
+
 TEST_F(LeaseBoundsTest, DepartedClients) {
   const Target handle = owner_.Export();
   for (const ClientId client : {ClientId{5, 1}, ClientId{5, 2}, ClientId{5, 3}}) {
@@ -227,6 +276,16 @@ TEST_F(LeaseBudgetTest, UnderMoreRenewalsThanTheBudgetTermsGrowAndComeBack) {
   EXPECT_EQ(owner_.process.sizes().clients, 1u);
   EXPECT_EQ(owner_.process.sizes().term_floor, seconds(3));
   EXPECT_EQ(Dirty(kAlice, 3, {}).granted_term, seconds(10));
+}
+
+TEST_F(LeaseBudgetTest, TermsGrowToTheirMaximumAndNoFurther) {
+  const auto granted_with = [&](uint64_t clients) {
+    for (uint64_t i = owner_.process.sizes().clients; i < clients; ++i) Dirty({100, i}, 1, {});
+    return Dirty({100, 0}, 2, {}).granted_term;
+  };
+  EXPECT_EQ(granted_with(199), seconds(597));
+  EXPECT_EQ(granted_with(200), seconds(600));
+  EXPECT_EQ(granted_with(201), seconds(600));
 }
 
 }  // namespace

@@ -110,6 +110,51 @@ TEST_F(LeaseBrakeTest, AMinorityIsReapedAsUsual) {
   EXPECT_EQ(CountLive(ids), 5u);
 }
 
+// Or ids that cost nothing could hide a mass lapse, or feign one.
+TEST_F(LeaseBrakeTest, WhoListsNothingDoesNotCount) {
+  const std::vector<ObjectId> ids = Clients(4);
+  for (uint64_t i = 0; i < 100; ++i) Dirty({200, i}, 1, {}, seconds(100));
+  owner_.Sleep(seconds(12));
+  EXPECT_TRUE(Braking()) << "all that list something are silent";
+  EXPECT_EQ(CountLive(ids), 4u);
+}
+
+TEST_F(LeaseBrakeTest, WhoListsNothingCannotFeignAMassLapse) {
+  const std::vector<ObjectId> ids = Clients(3);
+  for (uint64_t i = 0; i < 100; ++i) Dirty({200, i}, 1, {}, seconds(11));
+  owner_.Sleep(seconds(12));
+  EXPECT_FALSE(Braking()) << "3 are fewer than the minimum";
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+class LeaseNoBrakeTest : public LeaseBrakeTest {
+ protected:
+  LeaseNoBrakeTest() : LeaseBrakeTest(Options()) {}
+  static LeaseOptions Options() {
+    LeaseOptions options = Brake();
+    options.brake_percent = 0;
+    return options;
+  }
+};
+
+TEST_F(LeaseNoBrakeTest, WithZeroPercentThereIsNone) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(11));
+  EXPECT_FALSE(Braking());
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
+TEST_F(LeaseBrakeLimboTest, LimboBeginsWhenTheLapseIsDecided) {
+  const std::vector<ObjectId> ids = Clients(8);
+  owner_.Sleep(seconds(71));
+  EXPECT_EQ(owner_.process.sizes().clients_in_limbo, 8u) << "the brake has let go after 60 s";
+  owner_.process.SetReaping(ReapingMode::kReleased);  // Or it would grip again.
+  owner_.Sleep(seconds(97));
+  EXPECT_EQ(CountLive(ids), 8u);
+  owner_.Sleep(seconds(3));
+  EXPECT_EQ(CountLive(ids), 0u);
+}
+
 TEST_F(LeaseBrakeTest, JustTheMinimumIsEnough) {
   const std::vector<ObjectId> ids = Clients(4);
   owner_.Sleep(seconds(12));

@@ -8,6 +8,7 @@
 #include "dgc/core/message.h"
 #include "gtest/gtest.h"
 #include "tests/strategies/node.h"
+#include "tests/testing/least_time.h"
 
 namespace dgc::testing {
 namespace {
@@ -69,6 +70,25 @@ TEST(LeaseLapseCostTest, IsThatOfWhatWasHeldWhateverElseIsListed) {
 
   EXPECT_EQ(StepsOfALapse(100'000), steps);
   EXPECT_LE(steps, 3 * kHeld);
+}
+
+// The brake looks at all clients, but not for each lease that is about to lapse.
+TEST(LeaseLapseCostTest, ManyLapsesAtOnceCostNoPassOverAllClientsEach) {
+  const auto cost = [](uint32_t brake_percent) {
+    LeaseOptions options = TestLease();
+    options.brake_percent = brake_percent;
+    Node owner(7, "host:1", options);
+    constexpr uint64_t kClients = 20'000;
+    List(owner, kBob, 1, seconds(100));  // So that it is never all of them.
+    for (uint64_t i = 1; i <= kClients; ++i) List(owner, {100, i}, 1, seconds(10));
+    return Seconds([&] {
+      owner.Sleep(seconds(12));
+      EXPECT_EQ(owner.process.counters().leases_lapsed, kClients);
+    });
+  };
+  const double without = cost(0);
+  const double with_brake = cost(100);
+  EXPECT_LT(with_brake, 5 * without) << with_brake << " s against " << without << " s";
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // The owner's half of the lease strategy, told requests by hand.
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -569,6 +570,50 @@ TEST_F(LeaseOwnerTest, ALapseOfManyListingsIsTakenApartInBoundedSteps) {
     live = owner_.live();
   }
   EXPECT_EQ(owner_.live(), 0u);
+}
+
+// Whether or not anything is reclaimed by it.
+TEST_F(LeaseOwnerTest, TheListingsOfALapsedClientAreTakenApartInBoundedSteps) {
+  std::vector<Row> rows;
+  for (int i = 0; i < 1000; ++i) rows.push_back({IdOf(owner_.Export())});
+  Dirty(kAlice, 1, rows);
+  owner_.Received(GoodbyeRequest{kAlice, kRun, SequenceNumber{2}});
+
+  uint64_t left = owner_.process.sizes().reaping;
+  EXPECT_EQ(left, 1000u);
+  while (owner_.process.Work(10, owner_.now)) {
+    EXPECT_LE(left - owner_.process.sizes().reaping, 10u);
+    left = owner_.process.sizes().reaping;
+  }
+  EXPECT_EQ(left, 0u);
+  EXPECT_EQ(owner_.live(), 1000u);
+}
+
+TEST_F(LeaseOwnerTest, TheVeryLastDirtyOfALapsedClientIsStaleWhenItComesAgain) {
+  const ObjectId id = IdOf(owner_.Export());
+  Dirty(kAlice, 5, {{id}});
+  owner_.Sleep(seconds(12));
+  ASSERT_EQ(owner_.process.sizes().clients, 0u);
+  EXPECT_EQ(Dirty(kAlice, 5, {{id}}).failures.at(0).reason, FailureReason::kStale);
+  EXPECT_TRUE(Dirty(kAlice, 6, {{id}}).failures.empty());
+}
+
+// That the reference is listed by a later Dirty says nothing of the copy.
+TEST_F(LeaseOwnerTest, ALateCleanNamesItsTokenAllTheSame) {
+  const Target handle = owner_.Export();
+  const WireRef copy = owner_.Share(handle);
+  Dirty(kAlice, 5, {{copy.id}});
+  Clean(kAlice, 4, {{copy.id, copy.transit}});
+  EXPECT_EQ(owner_.process.sizes().transits, 0u);
+  EXPECT_EQ(owner_.process.sizes().listings, 1u);
+}
+
+TEST_F(LeaseOwnerTest, TokensOfTransitLeasesAreNotToBeGuessedFromOthers) {
+  const Target handle = owner_.Export();
+  std::vector<uint64_t> tokens;
+  for (int i = 0; i < 100; ++i) tokens.push_back(Raw(owner_.Share(handle).transit));
+  std::sort(tokens.begin(), tokens.end());
+  for (size_t i = 1; i < tokens.size(); ++i) EXPECT_GT(tokens[i] - tokens[i - 1], 1u << 20);
 }
 
 }  // namespace

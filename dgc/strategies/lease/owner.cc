@@ -47,15 +47,19 @@ bool LeaseOwner::Impostor(const ClientId& id, const ClientKey& key) const {
 }
 
 void LeaseOwner::Tell(Client& client, const ObjectId& id, TransitToken transit) {
-  if (client.notices.size() >= kNoticesMax) {
+  if (client.notices.size() >= kNoticesMax || notices_ >= options_.notices_max) {
+    if (client.notices.empty()) return;
     DGC_PROBE("the oldest notice is dropped");
     client.notices.erase(client.notices.begin());
+    --notices_;
   }
   client.notices.push_back({++notices_made_, id, transit});
+  ++notices_;
 }
 
 std::vector<Notice> LeaseOwner::Notices(Client& client, uint64_t seen) {
-  std::erase_if(client.notices, [&](const Notice& notice) { return notice.number <= seen; });
+  notices_ -=
+      std::erase_if(client.notices, [&](const Notice& notice) { return notice.number <= seen; });
   return client.notices;
 }
 
@@ -152,6 +156,7 @@ void LeaseOwner::RemoveClient(uint32_t slot, ReclaimReason why) {
   Client& client = clients_[slot];
   RememberDeparted(client.id, {client.key, client.account, client.watermark});
   if (client.limbo) --in_limbo_;
+  notices_ -= client.notices.size();
   listings_ -= client.listings.size();
   context_.counters->listings_removed += client.listings.size();
   if (client.listings.size() > 0) {
@@ -520,8 +525,9 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
   }
   if (!opened.empty()) {
     // That earlier leases of these tokens ended unused says nothing any more.
-    std::erase_if(sender->notices,
-                  [&](const Notice& notice) { return opened.contains(Raw(notice.transit)); });
+    notices_ -= std::erase_if(sender->notices, [&](const Notice& notice) {
+      return opened.contains(Raw(notice.transit));
+    });
   }
   return response;
 }

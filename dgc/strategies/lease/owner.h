@@ -142,7 +142,7 @@ class LeaseOwner {
   void RemoveClient(uint32_t slot, ReclaimReason why);
   void RememberDeparted(const ClientId& id, const Departed& departed);
   void Tell(Client& client, const ObjectId& id, TransitToken transit);
-  static std::vector<Notice> Notices(Client& client, uint64_t seen);
+  std::vector<Notice> Notices(Client& client, uint64_t seen);
   void Extend(Client& client, Duration term);
   Duration Grant(Duration requested) const;
   // What a complete re-listing does beside listing its rows: whatever it does not number anew goes.
@@ -217,6 +217,7 @@ class LeaseOwner {
   // that leaves and comes back while it is remembered finds its account again.
   absl::flat_hash_map<uint32_t, uint64_t> accounts_;
   uint64_t notices_made_ = 0;
+  uint64_t notices_ = 0;  // of all clients
 
   // Tokens of hand-ons that their receivers have named: a declaration that comes later is void.
   // Two views of one set, oldest first.
