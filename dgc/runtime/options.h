@@ -45,7 +45,8 @@ struct Options {
   // Called on the notifier thread, which also writes the log, for each reference lost, also for one
   // that is only being handed on any more.  A slow one delays other events only.
   std::function<void(const LossEvent&)> on_lost = {};
-  // Called on the same thread for each reference that was handed on and not taken up.
+  // Called on the same thread for each reference that was handed on and not taken up, or of which
+  // that is not known, as its owner is silent.
   std::function<void(const HandOnExpiredEvent&)> on_hand_on_expired = {};
   // Called on the same thread for each line that goes to the log (a lease lapsed, a peer fails,
   // the brake ...), which it does either way.

@@ -18,6 +18,7 @@ namespace {
 
 // Of what is given in bytes.
 constexpr uint64_t kBytesMax = uint64_t{1} << 50;
+constexpr uint64_t kListingsMax = uint64_t{1} << 40;
 
 // How often to say that lines of the event log are lost.
 constexpr std::chrono::minutes kWarningInterval{1};
@@ -57,6 +58,7 @@ dgc::Options OwnerOptions(const HostOptions& options, const std::string& name) {
   lease.limbo = Seconds(options.limbo_seconds);
   lease.requested_term = lease.term_default;
   lease.clients_max = options.clients_max;
+  lease.listings_max = options.listings_max;
   owner.objects.objects_max = options.objects_max;
   return owner;
 }
@@ -80,6 +82,10 @@ void AddHostFlags(CLI::App* app, HostOptions* options) {
       ->capture_default_str();
   app->add_option("--clients-max", options->clients_max, "Most clients that hold something here")
       ->check(CLI::Range(uint32_t{1}, (uint32_t{1} << 31) - 1))
+      ->capture_default_str();
+  app->add_option("--listings-max", options->listings_max,
+                  "Most listings: one for each client and object that it holds")
+      ->check(CLI::Range(uint64_t{1}, kListingsMax))
       ->capture_default_str();
   app->add_option("--payload-bytes-max", options->objects.payload_bytes_max,
                   "Largest payload of one object")

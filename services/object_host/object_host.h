@@ -33,6 +33,8 @@ struct HostOptions {
   uint32_t objects_max = (uint32_t{1} << 31) - 1;
   // The most clients that hold something here: what the collector keeps for each is bounded.
   uint32_t clients_max = dgc::LeaseOptions{}.clients_max;
+  // The most listings, one for each client and object that it holds: 32 bytes each.
+  uint64_t listings_max = dgc::LeaseOptions{}.listings_max;
   // Where to append a line for each reclaimed object; empty: nowhere.
   std::string events;
 };

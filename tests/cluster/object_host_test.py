@@ -250,6 +250,13 @@ class MetricsTest(ClusterTest):
 class QuotaTest(ClusterTest):
     def test_one_client_too_many_holds_nothing_until_there_is_room(self):
         host = self.start_host("--clients-max=1")
+        self.hold_one_too_many(host)
+        self.assertEqual(host.scrape()["dgc_clients"], 1)
+
+    def test_one_listing_too_many_is_not_made_until_there_is_room(self):
+        self.hold_one_too_many(self.start_host("--listings-max=1"))
+
+    def hold_one_too_many(self, host):
         first, second = (self.cluster.start_client(name) for name in ("first", "second"))
         path = self.write(ONE_OBJECT)
         first.ask(f"load {path} {host.address}")
@@ -257,7 +264,7 @@ class QuotaTest(ClusterTest):
         second.ask("take x " + first.ask("give 0 30"))
         with self.assertRaises(ClusterError):
             second.ask("settle 1")
-        self.assertEqual(host.scrape()["dgc_clients"], 1)
+        self.assertEqual(host.scrape()["dgc_refs_dirty"], 1)
 
         first.ask("exit")
 

@@ -55,8 +55,8 @@ struct LeaseOptions {
   // How many tokens of hand-ons that were named already are remembered, for departed_term and at
   // least transit_term, so that a declaration that comes after is void.
   uint32_t transits_named_max = 1 << 16;
-  // Notices kept for all clients together (32 bytes each; kNoticesMax for one); beyond it a client's
-  // oldest makes room for its next, and one that has none is not told.
+  // Notices kept for all clients together, 32 bytes each (kNoticesMax for one client); beyond it a
+  // client's oldest makes room for its next, and who has none is not told.
   uint32_t notices_max = 1 << 22;
   // How many clients that left are remembered, and for how long, so that their late calls are known
   // as late.
