@@ -73,7 +73,7 @@ TEST_F(LeaseHolderCostTest, SessionsThatAreGivenUpCostWhatTheyHave) {
   };
   const double usual = cost(0);
   const double with_many = cost(300'000);
-  EXPECT_LT(with_many, 8 * usual) << with_many << " s against " << usual << " s";
+  EXPECT_LT(with_many, 20 * usual) << with_many << " s against " << usual << " s";
 }
 
 TEST_F(LeaseHolderCostTest, AtMost1024SessionsAreLookedAtPerTick) {
@@ -89,7 +89,8 @@ TEST_F(LeaseHolderCostTest, AtMost1024SessionsAreLookedAtPerTick) {
     alice.process.Tick(alice.now);
     alice.TakeOutputs();
     EXPECT_EQ(std::exchange(alice.sends, {}).size(), expected);
-    EXPECT_EQ(alice.process.wake_at().value_or(TimePoint::max()) <= alice.now, expected == 1024);
+    // Then the engine lets others have the lock before it goes on.
+    EXPECT_EQ(alice.process.wake_at() == TimePoint::min(), expected == 1024);
   }
 }
 
@@ -189,9 +190,9 @@ TEST_F(LeaseHolderCostTest, ATokenThatCanBeNamedHasItsTurnAmongThoseThatWait) {
   alice.Import(Made(kOwner, 1));
   alice.Import(Made(kOwner, 2));
   Face(alice, seconds(1), milliseconds(10), answer);
-  for (uint64_t i = 1; i <= 40; ++i) alice.Import(Made(kOwner, 1, i));
+  for (uint64_t i = 100; i < 300; ++i) alice.Import(Made(kOwner, 1, i));
   alice.Import(Made(kOwner, 2, 99));
-  Face(alice, seconds(10), milliseconds(10), answer);
+  Face(alice, seconds(1), milliseconds(10), answer);
   EXPECT_TRUE(named);
 }
 

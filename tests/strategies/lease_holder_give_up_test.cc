@@ -82,6 +82,26 @@ TEST_F(LeaseGiveUpTest, NorIsAHandOnWhileSomethingElseOfItsOwnerIsUsed) {
   EXPECT_TRUE(alice_.hand_ons_expired.empty());
 }
 
+// At whatever moment of a silence that is long already.
+TEST_F(LeaseGiveUpTest, AHandOnIsTriedBeforeItIsGivenUp) {
+  for (Duration moment{}; moment < seconds(12); moment += milliseconds(150)) {
+    Node owner(7, "host:1");
+    Node alice(1, "");
+    Cluster cluster({&owner, &alice});
+    const Target handle = owner.HeldBy(alice);
+    cluster.Sleep(seconds(1));
+    owner.process.SetReaping(ReapingMode::kHeld);
+    cluster.Cut("host:1");
+    cluster.Sleep(kSilence + moment);
+    alice.Share(handle);
+    alice.Drop(handle);
+    cluster.Heal("host:1");
+    cluster.Sleep(kOneMoreTry);
+    EXPECT_TRUE(alice.hand_ons_expired.empty());
+    EXPECT_EQ(owner.process.sizes().transits, 1u);
+  }
+}
+
 // The owner was not asked meanwhile.  Campaign, seed 2352.
 TEST_F(LeaseGiveUpTest, APauseOfItsOwnIsNoSilenceOfTheOwners) {
   const Target handle = owner_.HeldBy(alice_);

@@ -136,6 +136,32 @@ TEST_F(LeaseBoundsTest, TokensRememberedAsNamed) {
   EXPECT_EQ(owner_.process.sizes().transits, 1u) << "only the oldest is forgotten";
 }
 
+// One notice each is left of those there were.
+TEST_F(LeaseOwnerTest, NoticesThatWereSeenTakeNoRoom) {
+  const ObjectId id = IdOf(owner_.Export());
+  constexpr uint64_t kClients = 200;
+  std::vector<Row> rows;
+  for (uint64_t i = 0; i < kNoticesMax; ++i)
+    rows.push_back({id, TransitToken{kHolderTokenBit | i}});
+  const size_t before = HeapBytes();
+  uint64_t made = 0;
+  for (uint64_t i = 1; i <= kClients; ++i) {
+    const ClientId client{100, i};
+    Dirty(client, 1, {}, seconds(600));
+    for (Row& row : rows) row.transit = TransitToken{Raw(row.transit) + kNoticesMax};
+    owner_.Received(TransitRequest{client, kRun, seconds(1), rows});
+    owner_.Sleep(seconds(2));
+    made += kNoticesMax;
+    owner_.Received(RenewRequest{.client = client,
+                                 .incarnation = kRun,
+                                 .sequence = SequenceNumber{1},
+                                 .requested_term = seconds(600),
+                                 .notices_seen = made - 1});
+  }
+  EXPECT_EQ(owner_.process.sizes().clients, kClients);
+  EXPECT_LT(HeapBytes(), before + kClients * kNoticesMax * sizeof(Notice) / 4);
+}
+
 class LeaseNoticesTest : public LeaseOwnerTest {
  protected:
   LeaseNoticesTest() : LeaseOwnerTest(Options()) {}

@@ -171,6 +171,7 @@ absl::StatusOr<TransitToken> LeaseHolder::HandedOn(ImportIndex import, Duration 
   ++record.uses;
   session.hand_ons.push_back({import, token, Coarse(term)});
   session.unacknowledged.insert(Raw(token));
+  session.in_use_at = now;
   Pump(record.peer, now);
   return token;
 }
@@ -372,12 +373,12 @@ void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now
   if (session.silent_since != TimePoint::max()) {
     due = std::min(due, session.silent_since + patience);
   }
-  if (session.used > 0) due = std::max(due, session.found_used_at + patience);
+  if (session.used > 0) due = std::max(due, session.in_use_at + patience);
   // A pause of this process is no silence of the owner's: what is lost by it takes one more try.
   const TimePoint reached = session.used > 0 ? session.sent : now;
   if (reached < due) return;
   if (!UsedByHandOnsOnly(session)) {
-    session.found_used_at = now;
+    session.in_use_at = now;
     return;
   }
   DGC_PROBE("a session is given up");
@@ -488,6 +489,8 @@ void LeaseHolder::TakeTokens(PeerIndex peer, Session& session, bool for_dirty,
     return true;
   });
   if (!for_dirty) return;
+  const bool full = rows->size() >= session.rows_max;
+  session.tokens_passed = taken > 0 || full ? 0 : session.tokens_passed + looked;
   // Those that have to wait let others have their turn.
   for (size_t left = looked - taken; left > 0; --left) {
     session.tokens.push_back(session.tokens.front());
@@ -511,11 +514,13 @@ DirtyRequest LeaseHolder::MakeDirty(PeerIndex peer, Session& session, TimePoint 
   TakeTokens(peer, session, /*for_dirty=*/true, &request.rows);
   const bool last = !Settle(peer, session.to_list, Phase::kToList);
   if (last) {
-    // What does not fit goes next; what waits with its reference for a quota goes with that.
-    const bool full = request.rows.size() >= session.rows_max;
-    session.list_at = session.tokens.empty()                              ? TimePoint::max()
-                      : full || session.refused_until == TimePoint::max() ? now + kTokenRetry
-                                                                          : session.refused_until;
+    // When all have been looked at in vain, they wait with their references, for a quota.
+    const bool wait =
+        session.tokens_passed >= session.tokens.size() && session.refused_until != TimePoint::max();
+    if (wait) session.tokens_passed = 0;
+    session.list_at = session.tokens.empty() ? TimePoint::max()
+                      : wait                 ? session.refused_until
+                                             : now + kTokenRetry;
   }
   if (session.first) {
     // Whatever the owner has of an earlier session that was given up is not held any more.

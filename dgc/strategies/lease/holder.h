@@ -91,6 +91,7 @@ class LeaseHolder {
     Fifo<ImportIndex> to_clean;
     Fifo<ImportIndex> refused;  // to be listed later
     Fifo<ExtraToken> tokens;
+    size_t tokens_passed = 0;  // in a row, that could not be named
     std::vector<HandOn> hand_ons;
     // Those of hand_ons and op_hand_ons, by token.
     absl::flat_hash_set<uint64_t> unacknowledged;
@@ -141,7 +142,7 @@ class LeaseHolder {
     uint32_t refusals = 0;                       // in a row, of rows, for a full quota
     uint32_t stales = 0;                         // in a row, answers that called rows stale
     TimePoint unheard_since = TimePoint::max();  // the first failure of those in a row
-    TimePoint found_used_at = TimePoint::min();  // when it was not given up, last
+    TimePoint in_use_at = TimePoint::min();      // when it could not be given up, last
     // The first of those since the owner last refused one for want of room; max() if that was last.
     TimePoint silent_since = TimePoint::max();
     TimePoint relist_not_before = TimePoint::min();

@@ -430,6 +430,7 @@ void LeaseHolder::Clear(Session& session) {
   session.to_list.clear();
   session.to_clean.clear();
   session.refused.clear();
+  session.refused_until = TimePoint::max();
   session.tokens.clear();
   session.relisting = false;
   session.listen_until = TimePoint::min();

@@ -57,9 +57,15 @@ void LeaseOwner::Tell(Client& client, const ObjectId& id, TransitToken transit) 
   ++notices_;
 }
 
+template <typename Predicate>
+void LeaseOwner::ForgetNotices(Client& client, Predicate gone) {
+  notices_ -= std::erase_if(client.notices, gone);
+  // What is counted is what is taken.
+  if (client.notices.capacity() > 2 * client.notices.size() + 8) client.notices.shrink_to_fit();
+}
+
 std::vector<Notice> LeaseOwner::Notices(Client& client, uint64_t seen) {
-  notices_ -=
-      std::erase_if(client.notices, [&](const Notice& notice) { return notice.number <= seen; });
+  ForgetNotices(client, [&](const Notice& notice) { return notice.number <= seen; });
   return client.notices;
 }
 
@@ -525,9 +531,8 @@ Response LeaseOwner::On(const TransitRequest& request, TimePoint now) {
   }
   if (!opened.empty()) {
     // That earlier leases of these tokens ended unused says nothing any more.
-    notices_ -= std::erase_if(sender->notices, [&](const Notice& notice) {
-      return opened.contains(Raw(notice.transit));
-    });
+    ForgetNotices(*sender,
+                  [&](const Notice& notice) { return opened.contains(Raw(notice.transit)); });
   }
   return response;
 }

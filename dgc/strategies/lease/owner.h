@@ -142,6 +142,8 @@ class LeaseOwner {
   void RemoveClient(uint32_t slot, ReclaimReason why);
   void RememberDeparted(const ClientId& id, const Departed& departed);
   void Tell(Client& client, const ObjectId& id, TransitToken transit);
+  template <typename Predicate>
+  void ForgetNotices(Client& client, Predicate gone);
   std::vector<Notice> Notices(Client& client, uint64_t seen);
   void Extend(Client& client, Duration term);
   Duration Grant(Duration requested) const;
