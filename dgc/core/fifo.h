@@ -31,14 +31,16 @@ class Fifo {
     first_ = 0;
   }
   // Of the first `count`, at most size(); the order of the others stays.  Asks in order, and
-  // returns how many are gone.
+  // returns how many are gone.  O(count).
   template <typename Predicate>
   size_t EraseIf(size_t count, Predicate gone) {
-    Trim();
-    const auto end = items_.begin() + static_cast<ptrdiff_t>(count);
-    const auto kept = std::remove_if(items_.begin(), end, gone);
+    const auto begin = items_.begin() + static_cast<ptrdiff_t>(first_);
+    const auto end = begin + static_cast<ptrdiff_t>(count);
+    const auto kept = std::remove_if(begin, end, gone);
     const auto erased = static_cast<size_t>(end - kept);
-    items_.erase(kept, end);
+    std::move_backward(begin, kept, end);
+    first_ += erased;
+    if (first_ * 2 >= items_.size()) Trim();
     return erased;
   }
 

@@ -483,7 +483,7 @@ MUTATIONS = [
     ("imports: an owner that was forgotten keeps its place", IMPORTS,
      "<<peers_.Free(Raw(peer));>>", ""),
     ("imports: a type is never let go of", IMPORTS, "<<types_->Unuse(record.type);>>", ""),
-    ("fifo: what was taken is still in the way", FIFO, "<<Trim();>> const auto end", ""),
+    ("fifo: what was taken is still in the way", FIFO, "<<first_ += erased;>>", ""),
     ("fifo: clearing it forgets where it begins", FIFO, "items_.clear(); <<first_ = 0;>>", ""),
 ]
 
