@@ -93,7 +93,8 @@ class Ref {
 
   // The reference as it travels to whoever is to keep it, in any message, by any path; imported
   // at most once for each Share().  The object is kept until the receiver has imported it, or
-  // `term` has passed (0: the owner's default).  On failure (RESOURCE_EXHAUSTED, or status() is
+  // `term` has passed (0: the owner's default); Options::on_hand_on_expired hears if it did, or if
+  // its owner is silent.  On failure (RESOURCE_EXHAUSTED, or status() is
   // not OK) the result is an empty message, which no one will import; the other form says why,
   // and then leaves `into` unchanged.
   v1::Ref Share(Duration term = Duration::zero()) const;

@@ -33,8 +33,15 @@ TEST(FifoTest, IsAQueueWhateverIsPutTakenAndErased) {
       ASSERT_EQ(fifo.front(), model.front());
     }
   }
+}
+
+TEST(FifoTest, IsEmptyOnceCleared) {
+  Fifo<int> fifo;
+  for (int i = 0; i < 4; ++i) fifo.push_back(i);
+  fifo.pop_front();
   fifo.clear();
   EXPECT_TRUE(fifo.empty());
+  EXPECT_EQ(fifo.size(), 0u);
 }
 
 }  // namespace

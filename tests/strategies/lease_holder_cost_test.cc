@@ -33,16 +33,6 @@ class LeaseHolderCostTest : public ::testing::Test {
  protected:
   static constexpr const char* kOwner = "host:1";
 
-  // Lets time pass in steps, and has `answer` answer all that is sent.
-  template <typename Answer>
-  static void Face(Node& node, Duration duration, Duration step, Answer answer) {
-    for (const TimePoint end = node.now + duration; node.now < end; node.now += step) {
-      node.Run();
-      for (const Send& send : std::exchange(node.sends, {})) {
-        node.process.Answered(send.peer, send.call, answer(send), node.now);
-      }
-    }
-  }
   static bool For(const Node& node, const Send& send, const std::string& owner) {
     return node.process.imports().GetPeer(send.peer).owner == owner;
   }

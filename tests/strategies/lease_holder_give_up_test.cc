@@ -1,6 +1,5 @@
 // What becomes of a hand-on whose owner is silent: it is kept while there is hope, and then told.
 #include <chrono>
-#include <utility>
 
 #include "gtest/gtest.h"
 #include "tests/strategies/lease_pair_fixture.h"
@@ -41,18 +40,12 @@ TEST_F(LeaseGiveUpTest, AHandOnForWhichThereIsNoRoomIsLetGoAfterADay) {
   const Target handle = owner_.HeldBy(alice_);
   alice_.Share(handle);
   alice_.Drop(handle);
-  const auto full = [&](Duration duration) {
-    for (const TimePoint end = alice_.now + duration; alice_.now < end; alice_.now += seconds(1)) {
-      alice_.Run();
-      for (const Send& send : std::exchange(alice_.sends, {})) {
-        alice_.process.Answered(send.peer, send.call,
-                                Refusal{Refusal::Code::kResourceExhausted, "full"}, alice_.now);
-      }
-    }
+  const auto full = [](const Send&) -> Response {
+    return Refusal{Refusal::Code::kResourceExhausted, "full"};
   };
-  full(hours(23));
+  Face(alice_, hours(23), seconds(1), full);
   EXPECT_EQ(alice_.process.imports().peers(), 1u);
-  full(hours(2));
+  Face(alice_, hours(2), seconds(1), full);
   EXPECT_EQ(alice_.hand_ons_expired.size(), 1u);
   EXPECT_EQ(alice_.process.imports().peers(), 0u);
 }

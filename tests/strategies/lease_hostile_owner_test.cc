@@ -21,16 +21,8 @@ class LeaseHostileOwnerTest : public LeasePairTest {
   // Lets time pass for alice alone and has `answer` answer all she sends; how much that was.
   template <typename Answer>
   size_t Face(Duration duration, Answer answer) {
-    size_t sent = 0;
-    for (const TimePoint end = alice_.now + duration; alice_.now < end;
-         alice_.now += milliseconds(1)) {
-      alice_.Run();
-      for (const Send& send : std::exchange(alice_.sends, {})) {
-        ++sent;
-        alice_.process.Answered(send.peer, send.call, answer(send.request), alice_.now);
-      }
-    }
-    return sent;
+    return testing::Face(alice_, duration, milliseconds(1),
+                         [&](const Send& send) -> Response { return answer(send.request); });
   }
 };
 

@@ -143,6 +143,20 @@ class Node {
   uint64_t next_object_ = 1;
 };
 
+// Lets time pass for one node alone, in steps, and has `answer` answer each Send; how many it was.
+template <typename Answer>
+size_t Face(Node& node, Duration duration, Duration step, Answer answer) {
+  size_t sent = 0;
+  for (const TimePoint end = node.now + duration; node.now < end; node.now += step) {
+    node.Run();
+    for (const Send& send : std::exchange(node.sends, {})) {
+      ++sent;
+      node.process.Answered(send.peer, send.call, answer(send), node.now);
+    }
+  }
+  return sent;
+}
+
 // Two or more nodes on a network that delivers at once, in order.
 class Cluster {
  public:
