@@ -1,12 +1,10 @@
 #include "dgc/strategies/lease/holder.h"
 
 #include <algorithm>
-#include <bit>
 #include <iterator>
 #include <utility>
 #include <variant>
 
-#include "absl/strings/str_cat.h"
 #include "dgc/core/check.h"
 #include "dgc/core/probe.h"
 
@@ -38,15 +36,6 @@ constexpr Duration kRenewalInterval = std::chrono::milliseconds(10);
 
 // Nor are timeouts and the time between two tries shorter than those of such a term.
 constexpr Duration kPacedTermMin = std::chrono::milliseconds(100);
-
-// At most an eighth more, so that terms that are about the same share a request.
-Duration Coarse(Duration term) {
-  const auto count = static_cast<uint64_t>(term.count());
-  const int width = std::bit_width(count);
-  const uint64_t grid = uint64_t{1} << std::max(0, width - 4);
-  const uint64_t rounded = (count + grid - 1) / grid * grid;
-  return std::min(Duration(static_cast<int64_t>(rounded)), kTermMax);
-}
 
 // How long a token waits whose reference cannot be named yet.
 constexpr Duration kTokenRetry = std::chrono::milliseconds(10);
@@ -154,26 +143,6 @@ void LeaseHolder::Imported(ImportIndex import, TransitToken transit, TimePoint n
     }
   }
   Pump(peer, now);
-}
-
-absl::StatusOr<TransitToken> LeaseHolder::HandedOn(ImportIndex import, Duration term,
-                                                   TimePoint now) {
-  ImportRecord& record = (*context_.imports)[import];
-  Session& session = SessionOf(record.peer, now);
-  if (record.lost != LossCause::kNone || session.dead || leaving_) {
-    return absl::FailedPreconditionError("the reference is lost; it cannot be handed on");
-  }
-  if (session.hand_ons.size() >= options_.hand_ons_max) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        options_.hand_ons_max, " references wait to be handed on to one owner, the maximum"));
-  }
-  const TransitToken token{context_.random->Next() | kHolderTokenBit};
-  ++record.uses;
-  session.hand_ons.push_back({import, token, Coarse(term)});
-  session.unacknowledged.insert(Raw(token));
-  session.in_use_at = now;
-  Pump(record.peer, now);
-  return token;
 }
 
 void LeaseHolder::Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now) {
@@ -351,48 +320,6 @@ TimePoint LeaseHolder::NextDeadline(const Session& session) const {
   return std::max(at, session.retry_at);
 }
 
-bool LeaseHolder::UsedByHandOnsOnly(const Session& session) const {
-  if (session.used > session.hand_ons.size()) return false;
-  absl::flat_hash_map<ImportIndex, uint32_t> hand_ons;
-  for (const HandOn& hand_on : session.hand_ons) ++hand_ons[hand_on.import];
-  uint64_t used = 0;
-  for (const auto& [import, count] : hand_ons) {
-    if ((*context_.imports)[import].uses == count) ++used;
-  }
-  return used == session.used;
-}
-
-// Silence says the same, later: a lease that nobody renews lapses.
-void LeaseHolder::GiveUpIfUnused(PeerIndex peer, Session& session, TimePoint now) {
-  if (session.unheard_since == TimePoint::max() || session.op != Op::kNone || session.goodbye) {
-    return;
-  }
-  // Where there is no room yet a Clean may still free what a transit lease keeps.
-  TimePoint due = session.unheard_since + kTermMax;
-  const Duration patience = TermOf(session) + options_.linger;
-  if (session.silent_since != TimePoint::max()) {
-    due = std::min(due, session.silent_since + patience);
-  }
-  if (session.used > 0) due = std::max(due, session.in_use_at + patience);
-  // A pause of this process is no silence of the owner's: what is lost by it takes one more try.
-  const TimePoint reached = session.used > 0 ? session.sent : now;
-  if (reached < due) return;
-  if (!UsedByHandOnsOnly(session)) {
-    session.in_use_at = now;
-    return;
-  }
-  DGC_PROBE("a session is given up");
-  Clear(session);
-  for (const HandOn& hand_on : std::exchange(session.hand_ons, {})) {
-    DGC_PROBE("a hand-on is given up");
-    session.unacknowledged.erase(Raw(hand_on.transit));
-    ReportHandOn(peer, (*context_.imports)[hand_on.import].id, hand_on.transit,
-                 /*acknowledged=*/false);
-    context_.drop(hand_on.import, now);
-  }
-  session.idle_at = now;
-}
-
 void LeaseHolder::Pump(PeerIndex peer, TimePoint now) {
   Session& session = sessions_[Raw(peer)];
   if (!session.open) return;
@@ -553,19 +480,6 @@ CleanRequest LeaseHolder::MakeClean(PeerIndex peer, Session& session, TimePoint 
   }
   TakeTokens(peer, session, /*for_dirty=*/false, &request.rows);
   if (!Settle(peer, session.to_clean, Phase::kToClean)) session.clean_at = TimePoint::max();
-  context_.counters->rows_sent += request.rows.size();
-  return request;
-}
-
-TransitRequest LeaseHolder::MakeTransit(Session& session) {
-  const HandOn first = session.hand_ons.front();
-  TransitRequest request{.requested_term = first.term};
-  std::erase_if(session.hand_ons, [&](const HandOn& hand_on) {
-    if (request.rows.size() >= session.rows_max || hand_on.term != first.term) return false;
-    request.rows.push_back({(*context_.imports)[hand_on.import].id, hand_on.transit});
-    session.op_hand_ons.push_back(hand_on);
-    return true;
-  });
   context_.counters->rows_sent += request.rows.size();
   return request;
 }

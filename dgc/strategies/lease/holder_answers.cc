@@ -24,9 +24,6 @@ constexpr Duration kRelistMax = std::chrono::seconds(1);
 // How long after its term a holder still listens for how a hand-on ended, whatever the owner says.
 constexpr Duration kListenMax = kTermMax;
 
-// Notices that are remembered, so that none is reported twice.
-constexpr size_t kReportedMax = 4096;
-
 // The failures of an answer by the row of the request, asked for in ascending order.
 class FailuresByRow {
  public:
@@ -45,33 +42,6 @@ class FailuresByRow {
 };
 
 }  // namespace
-
-void LeaseHolder::Heard(PeerIndex peer, Session& session, const std::vector<Notice>& notices) {
-  session.notices_acknowledged = session.notices_seen;
-  for (const Notice& notice : notices) {
-    if (notice.number <= session.notices_seen) continue;
-    // It is declared again: then the owner withdraws this, or it is true when it comes again.
-    if (session.unacknowledged.contains(Raw(notice.transit))) break;
-    session.notices_seen = notice.number;
-    ReportHandOn(peer, notice.id, notice.transit, /*acknowledged=*/true);
-  }
-}
-
-// A declaration may have had to be repeated, or a session have been given up in between.
-void LeaseHolder::ReportHandOn(PeerIndex peer, const ObjectId& id, TransitToken transit,
-                               bool acknowledged) {
-  const Peer& owner = context_.imports->GetPeer(peer);
-  const Reported key{owner.incarnation, transit};
-  if (!reported_.insert(key).second) return;
-  reported_order_.push_back(key);
-  if (reported_order_.size() > kReportedMax) {
-    reported_.erase(reported_order_.front());
-    reported_order_.pop_front();
-  }
-  ++context_.counters->hand_ons_expired;
-  context_.outputs->hand_ons_expired.push_back(
-      {{owner.owner, owner.incarnation, id, {}, transit}, acknowledged});
-}
 
 void LeaseHolder::Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now) {
   if (Raw(peer) >= sessions_.size()) return;

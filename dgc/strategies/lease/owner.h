@@ -59,6 +59,13 @@ class LeaseOwner {
   void AddSizes(Strategy::Sizes* sizes) const;
 
  private:
+  // Below this many entries a queue is not worth compacting.
+#ifdef DGC_SMALL_LIMITS  // So that few are enough for the simulator.
+  static constexpr size_t kCompactMin = 2;
+#else
+  static constexpr size_t kCompactMin = 4096;
+#endif
+
   struct Client {
     ClientId id;
     TimePoint deadline{};        // lease time
