@@ -250,7 +250,7 @@ void Engine::RetainChannels(TimePoint now, absl::flat_hash_set<std::string>* own
   if (now < retained_at_ + kRetainInterval) return;
   retained_at_ = now;
   const ImportTable& imports = process_.imports();
-  if (transport_->channels() <= imports.peers()) return;
+  if (!transport_->MayFree(imports.peers())) return;
   owners->insert(process_.options().owner);  // What it sends to itself.  Nothing is called "".
   for (uint32_t i = 0; i < imports.peers_end(); ++i) {
     const std::string& owner = imports.GetPeer(PeerIndex{i}).owner;

@@ -3,6 +3,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -82,9 +83,9 @@ void GrpcTransport::NoteOutcome(const std::string& owner, const PeerStub* stub,
   if (it == lines_.end() || it->second.stub.get() != stub) return;
   Line& line = it->second;
   line.timeouts = code == grpc::StatusCode::DEADLINE_EXCEEDED ? line.timeouts + 1 : 0;
-  if (line.timeouts >= kTimeoutsMax) {
-    retired_.push_back(std::move(line.stub));
-    lines_.erase(it);
+  if (line.timeouts >= kTimeoutsMax && line.former == nullptr) {
+    line.former = std::move(line.stub);
+    line.timeouts = 0;
   }
 }
 
@@ -94,19 +95,31 @@ void GrpcTransport::Finished(uint64_t id) {
   if (shut_down_ && calls_.empty()) idle_.Ring();
 }
 
-size_t GrpcTransport::channels() const {
+bool GrpcTransport::MayFree(size_t owners) const {
   const MutexLock lock(&mutex_);
-  return lines_.size() + retired_.size();
+  return lines_.size() > owners || !retired_.empty() ||
+         std::any_of(lines_.begin(), lines_.end(),
+                     [](const auto& entry) { return entry.second.former != nullptr; });
 }
 
 std::vector<std::unique_ptr<PeerStub>> GrpcTransport::TakeIdle() {
   std::vector<std::unique_ptr<PeerStub>> idle;
-  std::erase_if(retired_, [&idle](std::unique_ptr<PeerStub>& stub) {
+  const auto take = [&idle](std::unique_ptr<PeerStub>& stub) {
     if (!stub->idle()) return false;
     idle.push_back(std::move(stub));
     return true;
-  });
+  };
+  std::erase_if(retired_, take);
+  for (auto& [owner, line] : lines_) {
+    if (line.former != nullptr) take(line.former);
+  }
   return idle;
+}
+
+void GrpcTransport::RetireAll(Line* line) {
+  for (std::unique_ptr<PeerStub>* const stub : {&line->stub, &line->former}) {
+    if (*stub != nullptr) retired_.push_back(std::move(*stub));
+  }
 }
 
 void GrpcTransport::Retain(const absl::flat_hash_set<std::string>& owners) {
@@ -115,7 +128,7 @@ void GrpcTransport::Retain(const absl::flat_hash_set<std::string>& owners) {
   for (auto it = lines_.begin(); it != lines_.end();) {
     const auto line = it++;
     if (owners.contains(line->first)) continue;
-    retired_.push_back(std::move(line->second.stub));
+    RetireAll(&line->second);
     lines_.erase(line);
   }
   freed = TakeIdle();
@@ -137,7 +150,7 @@ void GrpcTransport::Shutdown() {
       const MutexLock lock(&mutex_);
       answered = calls_.empty();
       if (answered) {
-        for (auto& [owner, line] : lines_) retired_.push_back(std::move(line.stub));
+        for (auto& [owner, line] : lines_) RetireAll(&line);
         lines_.clear();
         freed = TakeIdle();
         done = retired_.empty();

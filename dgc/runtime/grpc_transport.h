@@ -33,7 +33,7 @@ class GrpcTransport final : public Transport {
 
   void Start(Answered answered) override;
   void Send(Outgoing outgoing) override;
-  size_t channels() const override;
+  bool MayFree(size_t owners) const override;
   void Retain(const absl::flat_hash_set<std::string>& owners) override;
   void Shutdown() override;
 
@@ -41,12 +41,16 @@ class GrpcTransport final : public Transport {
   // To one owner.
   struct Line {
     std::unique_ptr<PeerStub> stub;
+    // Given up for a new one, and not freed yet.  The new one is kept for as long, so that an owner
+    // that never answers in time has two connections and no more.
+    std::unique_ptr<PeerStub> former;
     uint32_t timeouts = 0;  // in a row
   };
 
   PeerStub* StubFor(const std::string& owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Those of retired_ that may be destroyed, by this thread and without the lock.
+  // Those no longer used that may be destroyed, by this thread and without the lock.
   std::vector<std::unique_ptr<PeerStub>> TakeIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RetireAll(Line* line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteOutcome(const std::string& owner, const PeerStub* stub, grpc::StatusCode code);
   // Forgets the call; the last one lets Shutdown go on.
   void Finished(uint64_t id);
@@ -59,7 +63,7 @@ class GrpcTransport final : public Transport {
   mutable Mutex mutex_;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<std::string, Line> lines_ ABSL_GUARDED_BY(mutex_);
-  // No longer used, and perhaps not idle yet.
+  // Of owners no longer wanted, and perhaps not idle yet.
   std::vector<std::unique_ptr<PeerStub>> retired_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, std::shared_ptr<PeerStub::Call>> calls_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -34,6 +34,9 @@ struct Options {
   ObjectTableOptions objects = {};
   uint32_t imports_max = (uint32_t{1} << 31) - 1;
   uint32_t types_max = 4096;
+  // Owners of which something is held, each with a connection, for some seconds up to four, and
+  // more descriptors while it is made.  Who imports what anybody names lowers it, so that they fit
+  // into the limit on descriptors beside the connections that its server accepts.
   uint32_t peers_max = 65'536;
 
   // Callbacks may block and may use the Owner or Holder, but must not shut it down, nor throw.

@@ -36,8 +36,8 @@ class Transport {
   // Sends it.  Does not block.  Answered exactly once, on another thread; if nothing came within
   // the timeout, with kUnknownOutcome.
   virtual void Send(Outgoing outgoing) = 0;
-  // For how many owners something is kept.
-  virtual size_t channels() const = 0;
+  // Whether Retain has something to look for when there are that many owners.
+  virtual bool MayFree(size_t owners) const = 0;
   // Frees what is kept for other owners than these.
   virtual void Retain(const absl::flat_hash_set<std::string>& owners) = 0;
   // Gives up what is under way.  When it returns, `answered` will not be called any more.

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -33,6 +35,15 @@ constexpr int kStreamsPerConnectionMax = 256;
 
 // What gRPC counts for a connection without calls, measured.
 constexpr int64_t kConnectionBytes = 9000;
+
+// Descriptors that are neither connections to the server nor those of peers: 20 or so, and the
+// connections that the metrics server takes.
+constexpr int64_t kDescriptorsBesides = 64;
+
+// Descriptors that a peer may cost: its channel and the one before it, those of the peer that had
+// its place until a moment ago, and each while it connects or asks for an address.
+constexpr int64_t kDescriptorsPerPeer = 8;
+constexpr int64_t kPeersMax = 65'536;
 
 // Of an address: do not serve this.
 constexpr char kNowhere[] = "none";
@@ -72,7 +83,8 @@ std::unique_ptr<grpc::Server> Listen(const ServeOptions& options, const std::str
 }
 
 // The name has to be known before the role is made, and the port before the name.
-absl::StatusOr<Running> Start(const ServeOptions& options, const MakeRole& make_role) {
+absl::StatusOr<Running> Start(const ServeOptions& options, uint32_t peers_max,
+                              const MakeRole& make_role) {
   absl::StatusOr<Address> address = ParseAddress(options.listen);
   if (!address.ok()) return address.status();
   if (address->wildcard() && options.name.empty()) {
@@ -100,7 +112,7 @@ absl::StatusOr<Running> Start(const ServeOptions& options, const MakeRole& make_
     Running running;
     running.address = address->ToString();
     running.name = options.name.empty() ? running.address : options.name;
-    absl::StatusOr<std::unique_ptr<Role>> role = make_role(running.name);
+    absl::StatusOr<std::unique_ptr<Role>> role = make_role(running.name, peers_max);
     if (!role.ok()) return role.status();
     running.role = *std::move(role);
     running.server = Listen(
@@ -152,19 +164,27 @@ void Announce(const Running& running) {
 }
 
 // An accept() that finds no descriptor left ends gRPC's listener for good, so it should find the
-// bound on memory first.  Few are allowed by default, as select() takes no more; nothing here does.
-void RaiseDescriptorLimit(int64_t bytes_max) {
+// bound on memory first, and peers, which any caller may name, have a share of their own: what
+// connections leave, and where that is less than a quarter of all, a quarter.  Few descriptors are
+// allowed by default, as select() takes no more; nothing here does.  Returns the most peers.
+uint32_t RaiseDescriptorLimit(int64_t bytes_max) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  const auto connections = static_cast<rlim_t>(bytes_max / kConnectionBytes);
-  if (limit.rlim_max < connections) {
+  const auto descriptors =
+      static_cast<int64_t>(std::min<rlim_t>(limit.rlim_max, std::numeric_limits<int32_t>::max()));
+  const int64_t connections = bytes_max / kConnectionBytes;
+  const int64_t left = descriptors - kDescriptorsBesides - connections;
+  const int64_t of_peers = std::max(left, descriptors / 4);
+  if (left < of_peers) {
     spdlog::warn(
-        "at most {} descriptors: more connections than that, and no new one is accepted any more; "
+        "at most {} descriptors: more connections than {}, and no new one is accepted any more; "
         "raise the limit (ulimit -Hn) to {}, or lower --message-bytes-total-max",
-        limit.rlim_max, connections);
+        descriptors, descriptors - kDescriptorsBesides - of_peers,
+        (connections + kDescriptorsBesides) * 4 / 3 + 4);
   }
+  return static_cast<uint32_t>(std::clamp<int64_t>(of_peers / kDescriptorsPerPeer, 1, kPeersMax));
 }
 
 void SetUpLogging(const ServeOptions& options) {
@@ -218,11 +238,11 @@ void AddServeFlags(CLI::App* app, ServeOptions* options) {
 
 int Serve(const ServeOptions& options, TerminationSignals* signals, const MakeRole& make_role) {
   SetUpLogging(options);
-  RaiseDescriptorLimit(options.message_bytes_total_max);
+  const uint32_t peers_max = RaiseDescriptorLimit(options.message_bytes_total_max);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
-  absl::StatusOr<Running> running = Start(options, make_role);
+  absl::StatusOr<Running> running = Start(options, peers_max, make_role);
   if (!running.ok()) {
     spdlog::error("{}", std::string(running.status().message()));
     return 1;

@@ -8,6 +8,7 @@
 //   ready name=127.0.0.1:40123 address=127.0.0.1:40123 metrics=127.0.0.1:40125 admin=none pid=4711
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -74,9 +75,11 @@ class Role {
   virtual absl::Status Stop() = 0;
 };
 
-// Makes the role of a process with this stable name.  Called again with another name if the port
-// was taken meanwhile.
-using MakeRole = std::function<absl::StatusOr<std::unique_ptr<Role>>(const std::string& name)>;
+// Makes the role of a process with this stable name, which is to hold references of at most that
+// many others (dgc::Options::peers_max): their connections are descriptors too.  Called again with
+// another name if the port was taken meanwhile.
+using MakeRole = std::function<absl::StatusOr<std::unique_ptr<Role>>(const std::string& name,
+                                                                     uint32_t peers_max)>;
 
 // Serves until a signal comes; returns the exit status of the process: 0, or 1 after an error,
 // which it logs.

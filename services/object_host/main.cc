@@ -1,6 +1,7 @@
 // object_host: hosts typed objects with payload, edges and names.  README.md beside this file.
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 
 #include "services/common/serve.h"
@@ -18,7 +19,7 @@ int main(int argc, char** argv) {
   object_host::AddHostFlags(&app, &host);
   CLI11_PARSE(app, argc, argv);
 
-  return services::Serve(serve, &signals, [&host](const std::string& name) {
-    return object_host::ObjectHost::Make(host, name);
+  return services::Serve(serve, &signals, [&host](const std::string& name, uint32_t peers_max) {
+    return object_host::ObjectHost::Make(host, name, peers_max);
   });
 }

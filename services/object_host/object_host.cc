@@ -47,9 +47,10 @@ const char* Word(dgc::ReclaimReason reason) {
   return "unspecified";
 }
 
-dgc::Options OwnerOptions(const HostOptions& options, const std::string& name) {
+dgc::Options OwnerOptions(const HostOptions& options, const std::string& name, uint32_t peers_max) {
   dgc::Options owner;
   owner.name = name;
+  owner.peers_max = peers_max;
   dgc::LeaseOptions& lease = owner.strategy.lease;
   lease.term_default = Seconds(options.term_seconds);
   lease.term_min = std::min(lease.term_min, lease.term_default);
@@ -99,8 +100,9 @@ void AddHostFlags(CLI::App* app, HostOptions* options) {
 }
 
 absl::StatusOr<std::unique_ptr<services::Role>> ObjectHost::Make(const HostOptions& options,
-                                                                 const std::string& name) {
-  dgc::Options owner_options = OwnerOptions(options, name);
+                                                                 const std::string& name,
+                                                                 uint32_t peers_max) {
+  dgc::Options owner_options = OwnerOptions(options, name, peers_max);
   if (const absl::Status status = dgc::Validate(owner_options); !status.ok()) return status;
   File events;
   if (!options.events.empty()) {

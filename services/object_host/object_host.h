@@ -44,8 +44,10 @@ void AddHostFlags(CLI::App* app, HostOptions* options);
 
 class ObjectHost final : public services::Role {
  public:
+  // As services::MakeRole.
   static absl::StatusOr<std::unique_ptr<services::Role>> Make(const HostOptions& options,
-                                                              const std::string& name);
+                                                              const std::string& name,
+                                                              uint32_t peers_max);
 
   void Register(grpc::ServerBuilder* builder) override;
   void RegisterAdmin(grpc::ServerBuilder* builder) override;

@@ -76,7 +76,7 @@ class ThreadedWorld {
       inner_.Send(std::move(outgoing));
       posted_->Ring();
     }
-    size_t channels() const override { return 0; }
+    bool MayFree(size_t) const override { return false; }
     void Retain(const absl::flat_hash_set<std::string>&) override {}
     void Shutdown() override {
       inner_.Shutdown();

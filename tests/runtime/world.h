@@ -104,7 +104,7 @@ class NetworkTransport final : public Transport {
   explicit NetworkTransport(Network* network) : network_(network) {}
   void Start(Answered answered) override { answered_ = std::move(answered); }
   void Send(Outgoing outgoing) override { network_->Post({std::move(outgoing), &answered_}); }
-  size_t channels() const override { return 0; }
+  bool MayFree(size_t) const override { return false; }
   void Retain(const absl::flat_hash_set<std::string>&) override {}
   void Shutdown() override { network_->Forget(&answered_); }
 

@@ -31,7 +31,7 @@ TEST(EventsTest, EachObjectIsALineOfThreeFieldsWhateverItsLabel) {
   HostOptions options;
   options.events = folder.Path("events");
   std::ofstream(options.events).close();
-  const auto role = ObjectHost::Make(options, "127.0.0.1:1");
+  const auto role = ObjectHost::Make(options, "127.0.0.1:1", 1);
   ASSERT_THAT(role, IsOk());
   grpc::ServerBuilder builder;
   (*role)->Register(&builder);

@@ -4,17 +4,24 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "objects/v1/objects.grpc.pb.h"
 #include "services/object_host/object_host.h"
 
 namespace services {
@@ -38,12 +45,13 @@ class ServeTest : public ::testing::Test {
     options.log_level = "error";
     std::promise<std::string> name;
     serving_ = std::thread([this, options, &name] {
-      status_ = Serve(options, &signals_, [&name](const std::string& host) {
+      status_ = Serve(options, &signals_, [&name](const std::string& host, uint32_t peers_max) {
         name.set_value(host);
-        return object_host::ObjectHost::Make({}, host);
+        return object_host::ObjectHost::Make({}, host, peers_max);
       });
     });
-    channel_ = grpc::CreateChannel(name.get_future().get(), grpc::InsecureChannelCredentials());
+    name_ = name.get_future().get();
+    channel_ = grpc::CreateChannel(name_, grpc::InsecureChannelCredentials());
   }
 
   // The answer to one message.
@@ -92,10 +100,14 @@ class ServeTest : public ::testing::Test {
     return status_;
   }
 
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  const std::string& name() const { return name_; }
+
  private:
   TerminationSignals signals_;  // First: threads inherit what it blocks.
   std::thread serving_;
   int status_ = -1;
+  std::string name_;
   std::shared_ptr<grpc::Channel> channel_;
 };
 
@@ -116,6 +128,76 @@ TEST_F(ServeTest, ReflectionListsTheServices) {
        {"objects.v1.ObjectService", "dgc.v1.CollectorService", "grpc.health.v1.Health"}) {
     EXPECT_THAT(services, HasSubstr(name));
   }
+  BeginDrain();
+  EXPECT_EQ(End(), 0);
+}
+
+// For good: a process may not raise its hard limit again.
+struct FewDescriptors {
+  static constexpr rlim_t kDescriptors = 1000;
+  FewDescriptors() {
+    const rlimit few{kDescriptors, kDescriptors};
+    setrlimit(RLIMIT_NOFILE, &few);
+  }
+};
+
+class FewDescriptorsTest : public FewDescriptors, public ServeTest {
+ protected:
+  // Three times as many owners as there are descriptors, all of which are this one listener, that
+  // takes connections and says nothing.
+  static constexpr int kOwners = 3 * kDescriptors;
+
+  FewDescriptorsTest() : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    socklen_t length = sizeof(address);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), length), 0);
+    EXPECT_EQ(listen(listener_, 2 * kOwners), 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
+    port_ = ntohs(address.sin_port);
+  }
+  ~FewDescriptorsTest() override { close(listener_); }
+
+  // Creates an object that refers to these owners.
+  grpc::Status Create(int first, int last) {
+    objects::v1::CreateRequest request;
+    auto* const object = request.add_objects();
+    for (int i = first; i < last; ++i) {
+      dgc::v1::Ref* const edge = object->add_edges();
+      edge->set_owner(absl::StrCat("127.1.", i / 250, ".", 1 + i % 250, ":", port_));
+      edge->set_incarnation(1);
+      edge->set_object_id_low(1);
+    }
+    objects::v1::CreateResponse response;
+    grpc::ClientContext context;
+    return objects::v1::ObjectService::NewStub(channel())->Create(&context, request, &response);
+  }
+  static ptrdiff_t DescriptorsInUse() {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  }
+
+ private:
+  const int listener_;
+  uint16_t port_ = 0;
+};
+
+TEST_F(FewDescriptorsTest, MadeUpOwnersDoNotEndTheListener) {
+  EXPECT_EQ(Health(), kServing);  // It listens.
+  EXPECT_EQ(Create(0, kOwners).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  int taken = 0;
+  for (int i = 0; i < kOwners; ++i) taken += Create(i, i + 1).ok() ? 1 : 0;
+  EXPECT_GT(taken, 10);
+  for (int i = 0; i < 50'000 && DescriptorsInUse() <= taken; ++i) Health();  // They are dialled.
+
+  EXPECT_GT(DescriptorsInUse(), taken);
+  EXPECT_LT(DescriptorsInUse(), static_cast<ptrdiff_t>(kDescriptors / 2));
+  grpc::ChannelArguments own_connection;
+  own_connection.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const auto another =
+      grpc::CreateCustomChannel(name(), grpc::InsecureChannelCredentials(), own_connection);
+  EXPECT_TRUE(
+      another->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(10)));
   BeginDrain();
   EXPECT_EQ(End(), 0);
 }
