@@ -101,20 +101,33 @@ absl::StatusOr<std::optional<Target>> Process::Locate(const WireRef& ref) const 
 }
 
 absl::StatusOr<Target> Process::Import(const WireRef& ref, TimePoint now) {
+  const auto target = FindOrAdd(ref, now);
+  if (!target.ok()) return target.status();
+  if (!target->is_import()) objects_.Pin(target->object());
+  Arrived(*target, ref.transit, now);
+  return *target;
+}
+
+absl::StatusOr<Target> Process::FindOrAdd(const WireRef& ref, TimePoint now) {
   if (!options_.owner.empty() && ref.owner == options_.owner) {
     const auto object = Resolve(ref, now);
     if (!object.ok()) return object.status();
-    objects_.Pin(*object);
-    if (Raw(ref.transit) != 0) strategy_->Returned(*object, ref.transit, now);
     return Target(*object);
   }
   if (absl::Status status = Validate(ref); !status.ok()) return status;
   const auto import = FindOrAddImport(ref);
   if (!import.ok()) return import.status();
-  ++imports_[*import].uses;
-  ++counters_.imports;
-  strategy_->Imported(*import, ref.transit, now);
   return Target(*import);
+}
+
+void Process::Arrived(Target target, TransitToken transit, TimePoint now) {
+  if (target.is_import()) {
+    ++imports_[target.import()].uses;
+    ++counters_.imports;
+    strategy_->Imported(target.import(), transit, now);
+  } else if (Raw(transit) != 0) {
+    strategy_->Returned(target.object(), transit, now);
+  }
 }
 
 absl::StatusOr<ImportIndex> Process::FindOrAddImport(const WireRef& ref) {
@@ -187,6 +200,44 @@ absl::Status Process::Link(std::span<const Edge> edges, size_t* failed) {
   for (const auto& [from, to] : edges) {
     if (to.is_import()) ++imports_[to.import()].uses;
   }
+  return absl::OkStatus();
+}
+
+absl::Status Process::Link(std::span<const ObjectIndex> from, std::span<const WireRef> to,
+                           LinkFailure* failed, TimePoint now) {
+  DGC_CHECK(from.size() == to.size());
+  // Records come first, as they tell whether there is room; the strategy hears of none before all
+  // edges are there.
+  std::vector<Edge> edges;
+  edges.reserve(to.size());
+  std::vector<ImportIndex> new_imports;
+  std::vector<PeerIndex> new_peers;
+  absl::Status status;
+  for (size_t i = 0; status.ok() && i < to.size(); ++i) {
+    *failed = {"to", i};
+    const size_t imports_before = imports_.size();
+    const size_t peers_before = imports_.peers();
+    const auto target = FindOrAdd(to[i], now);
+    status = target.status();
+    if (!status.ok()) break;
+    edges.push_back({from[i], *target});
+    if (!target->is_import()) continue;
+    const PeerIndex peer = imports_[target->import()].peer;
+    if (imports_.size() > imports_before) new_imports.push_back(target->import());
+    if (imports_.peers() > peers_before) new_peers.push_back(peer);
+    const LossCause lost = strategy_->LostWith(peer);
+    if (lost != LossCause::kNone) status = ToStatus({.cause = lost});
+  }
+  if (status.ok()) {
+    failed->column = "from";
+    status = objects_.AddEdges(edges, &failed->row);
+  }
+  if (!status.ok()) {
+    for (const ImportIndex import : new_imports) imports_.Erase(import);
+    for (const PeerIndex peer : new_peers) imports_.ForgetPeer(peer);
+    return status;
+  }
+  for (size_t i = 0; i < to.size(); ++i) Arrived(edges[i].to, to[i].transit, now);
   return absl::OkStatus();
 }
 

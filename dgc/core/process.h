@@ -59,6 +59,12 @@ struct ProcessOptions {
   uint32_t peers_max = 65'536;
 };
 
+// Where many edges could not be added: from[row] or to[row].
+struct LinkFailure {
+  const char* column = "from";
+  size_t row = 0;
+};
+
 class Process {
  public:
   // `random` outlives the process.
@@ -104,6 +110,11 @@ class Process {
   // it was unexported, as for Bind.  All edges or none: see ObjectTable.
   absl::Status Link(std::span<const Edge> edges, size_t* failed);
   absl::Status Unlink(std::span<const Edge> edges, size_t* failed, TimePoint now);
+  // From from[i] to the reference that has arrived in to[i]: as Import, with the edge for a handle.
+  // All or none: on an error, also if an owner's run is known to be over, nothing was taken in and
+  // no transit lease used up.
+  absl::Status Link(std::span<const ObjectIndex> from, std::span<const WireRef> to,
+                    LinkFailure* failed, TimePoint now);
   // The same with one edge.
   absl::Status Link(ObjectIndex from, Target to);
   absl::Status Unlink(ObjectIndex from, Target to, TimePoint now);
@@ -150,6 +161,10 @@ class Process {
 
  private:
   absl::StatusOr<uint16_t> UseType(std::string_view type, size_t types_max);
+  // What `ref` names: an own object that is alive, or an import, made if there is none.
+  absl::StatusOr<Target> FindOrAdd(const WireRef& ref, TimePoint now);
+  // A copy has arrived of a reference that something keeps from now on.
+  void Arrived(Target target, TransitToken transit, TimePoint now);
   // The record of what `ref` names, made if there is none.  REQUIRES: `ref` is well formed.
   absl::StatusOr<ImportIndex> FindOrAddImport(const WireRef& ref);
   absl::Status Absent(const ObjectId& id, TimePoint now) const;

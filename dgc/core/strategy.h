@@ -159,6 +159,9 @@ class Strategy {
   // A copy of a reference has arrived; the import's use is counted already, the first one also
   // makes the record.
   virtual void Imported(ImportIndex import, TransitToken transit, TimePoint now) = 0;
+  // Why whatever would be imported from that run of an owner is lost; kNone unless its run is known
+  // to be over.
+  virtual LossCause LostWith(PeerIndex peer) const = 0;
   // A reference to somebody else's object leaves; the strategy keeps the import (a use of its own)
   // for as long as the copy on its way depends on it.  `term` 0 is the owner's default.
   virtual absl::StatusOr<TransitToken> HandedOn(ImportIndex import, Duration term,

@@ -291,21 +291,34 @@ absl::Status Engine::Unlink(const Ref& from, const Ref& to) {
   return process_.Unlink(*object, to.handle_->target, input.now());
 }
 
-absl::Status Engine::Link(std::span<const WireRef> from, std::span<const Ref> to) {
+template <typename From>
+absl::Status Engine::LinkAll(std::span<const From> from, std::span<const WireRef> to,
+                             LinkFailure* failed) {
   DGC_CHECK(from.size() == to.size());
   const Input input(this);
-  std::vector<Edge> edges;
-  edges.reserve(from.size());
+  std::vector<ObjectIndex> objects;
+  objects.reserve(from.size());
   for (size_t i = 0; i < from.size(); ++i) {
     const auto object = Own(from[i], input.now());
-    if (!object.ok()) return Placed(object.status(), Place("from", i));
-    const auto target = Held(to[i], input.now());
-    if (!target.ok()) return Placed(target.status(), Place("to", i));
-    edges.push_back({*object, *target});
+    if (!object.ok()) {
+      *failed = {"from", i};
+      return object.status();
+    }
+    objects.push_back(*object);
   }
-  size_t failed = 0;
-  const absl::Status status = process_.Link(edges, &failed);
-  return Placed(status, Place("from", failed));
+  absl::Status status = process_.Link(objects, to, failed, input.now());
+  CountLate(status);
+  return status;
+}
+
+absl::Status Engine::Link(std::span<const WireRef> from, std::span<const WireRef> to,
+                          LinkFailure* failed) {
+  return LinkAll(from, to, failed);
+}
+
+absl::Status Engine::Link(std::span<const Ref> from, std::span<const WireRef> to,
+                          LinkFailure* failed) {
+  return LinkAll(from, to, failed);
 }
 
 absl::Status Engine::Unlink(std::span<const WireRef> from, std::span<const WireRef> to) {

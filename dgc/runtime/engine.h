@@ -94,8 +94,10 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   absl::Status Unexport(const Ref& ref);
   absl::Status Link(const Ref& from, const Ref& to);
   absl::Status Unlink(const Ref& from, const Ref& to);
-  // REQUIRES, of both: as many of one as of the other.
-  absl::Status Link(std::span<const WireRef> from, std::span<const Ref> to);
+  // REQUIRES, of these: as many of one as of the other.
+  absl::Status Link(std::span<const WireRef> from, std::span<const WireRef> to,
+                    LinkFailure* failed);
+  absl::Status Link(std::span<const Ref> from, std::span<const WireRef> to, LinkFailure* failed);
   absl::Status Unlink(std::span<const WireRef> from, std::span<const WireRef> to);
   absl::StatusOr<Edges> EdgesOf(const Ref& from, size_t limit);
   absl::Status Bind(std::string_view name, const Ref& object);
@@ -206,6 +208,9 @@ class Engine final : public std::enable_shared_from_this<Engine> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<ObjectIndex> Own(const WireRef& ref, TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  template <typename From>
+  absl::Status LinkAll(std::span<const From> from, std::span<const WireRef> to,
+                       LinkFailure* failed);
   // Counts a use of an own object that comes after its reclaim.
   void CountLate(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What Owner::Export does, but for the Ref: the object, with one more pin if `exported` says

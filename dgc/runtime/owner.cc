@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "dgc/core/client_key.h"
 #include "dgc/rpc/admin_service.h"
 #include "dgc/rpc/collector_service.h"
@@ -149,9 +150,24 @@ absl::Status Owner::Link(const Ref& from, const Ref& to) { return engine().Link(
 
 absl::Status Owner::Unlink(const Ref& from, const Ref& to) { return engine().Unlink(from, to); }
 
-absl::Status Owner::Link(const Refs& from, std::span<const Ref> to) {
-  if (static_cast<size_t>(from.size()) != to.size()) return Unequal();
-  return engine().Link(FromProtos(from), to);
+absl::Status Owner::Link(const Refs& from, const Refs& to) {
+  if (from.size() != to.size()) return Unequal();
+  LinkFailure failed;
+  const absl::Status status = engine().Link(FromProtos(from), FromProtos(to), &failed);
+  return Placed(status, absl::StrCat(failed.column, "[", failed.row, "]"));
+}
+
+absl::Status Owner::Link(std::span<const Ref> from, std::span<const v1::Ref* const> to,
+                         size_t* failed) {
+  *failed = 0;
+  if (from.size() != to.size()) return Unequal();
+  std::vector<WireRef> wires;
+  wires.reserve(to.size());
+  for (const v1::Ref* const ref : to) wires.push_back(FromProto(*ref));
+  LinkFailure failure;
+  absl::Status status = engine().Link(from, wires, &failure);
+  *failed = failure.row;
+  return status;
 }
 
 absl::Status Owner::Unlink(const Refs& from, const Refs& to) {

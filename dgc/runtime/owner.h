@@ -120,12 +120,17 @@ class Owner : public Holder {
   // NOT_FOUND if there is no such edge.
   absl::Status Unlink(const Ref& from, const Ref& to);
   // Many at once, from[i] to to[i], as a request carries them: all or none, in one step, and an
-  // error says at which.  What is given as v1::Ref is only named, as for Find; so Unlink also
-  // removes edges to what is gone.  Unlink takes at most one pass over the edges of each object
-  // named.  INVALID_ARGUMENT: not as many of one as of the other.
+  // error says at which.  INVALID_ARGUMENT: not as many of one as of the other.
+  //
+  // Link imports each of `to`, as Import does and with its errors, but only if all edges are added:
+  // on an error the transit leases are the caller's still.  What Unlink is given, and `from`, is
+  // only named, as for Find; so edges to what is gone are removed too.  Unlink takes at most one
+  // pass over the edges of each object named.
   using Refs = google::protobuf::RepeatedPtrField<v1::Ref>;
-  absl::Status Link(const Refs& from, std::span<const Ref> to);
+  absl::Status Link(const Refs& from, const Refs& to);
   absl::Status Unlink(const Refs& from, const Refs& to);
+  // The same from objects at hand; an error leaves in `failed` at which.
+  absl::Status Link(std::span<const Ref> from, std::span<const v1::Ref* const> to, size_t* failed);
   // At most `limit` of the object's edges, the same ones each time while none changes.
   absl::StatusOr<Edges> EdgesOf(const Ref& from, size_t limit) const;
 

@@ -117,26 +117,29 @@ absl::StatusOr<std::shared_ptr<Object>> ObjectStore::Make(const NewObject& reque
 }
 
 absl::StatusOr<dgc::Ref> ObjectServiceImpl::CreateOne(const NewObject& request) {
-  // First what can fail for the caller's mistakes, then what makes the object.
-  std::vector<dgc::Ref> edges;
-  edges.reserve(request.edges_size());
-  for (const dgc::v1::Ref& edge : request.edges()) {
-    edges.push_back(owner_.Import(edge));
-    if (const absl::Status status = edges.back().status(); !status.ok()) {
-      return dgc::Placed(status, absl::StrCat("edges[", edges.size() - 1, "]"));
-    }
-  }
   absl::StatusOr<std::shared_ptr<Object>> object = store_.Make(request);
   if (!object.ok()) return object.status();
   dgc::Ref created = owner_.Export(*object, request.type());
   if (!created.ok()) return created.status();
-  for (const dgc::Ref& edge : edges) {
-    if (const absl::Status status = owner_.Link(created, edge); !status.ok()) {
-      owner_.Unexport(created).IgnoreError();  // It was there a moment ago.
-      return status;
-    }
-  }
   return created;
+}
+
+absl::Status ObjectServiceImpl::LinkCreated(const CreateRequest& request,
+                                            const std::vector<dgc::Ref>& created) {
+  std::vector<dgc::Ref> from;
+  std::vector<const dgc::v1::Ref*> to;
+  for (int i = 0; i < request.objects_size(); ++i) {
+    from.resize(from.size() + static_cast<size_t>(request.objects(i).edges_size()), created[i]);
+    for (const dgc::v1::Ref& edge : request.objects(i).edges()) to.push_back(&edge);
+  }
+  size_t failed = 0;
+  const absl::Status status = owner_.Link(from, to, &failed);
+  if (status.ok()) return status;
+  int object = 0;
+  for (; failed >= static_cast<size_t>(request.objects(object).edges_size()); ++object) {
+    failed -= static_cast<size_t>(request.objects(object).edges_size());
+  }
+  return dgc::Placed(status, absl::StrCat("objects[", object, "]: edges[", failed, "]"));
 }
 
 absl::Status ObjectServiceImpl::DoCreate(const grpc::ServerContextBase* context,
@@ -158,12 +161,14 @@ absl::Status ObjectServiceImpl::DoCreate(const grpc::ServerContextBase* context,
     if (!status.ok()) break;
     created.push_back(*std::move(one));
   }
-  // Not before all are there: what was shared would linger until its transit lease ends.
   for (size_t i = 0; status.ok() && i < created.size(); ++i) {
     status = owner_.Share(created[i], context, response->add_objects());
   }
+  // Last what cannot be taken back: the caller's references become this host's.
+  if (status.ok()) status = LinkCreated(request, created);
   if (!status.ok()) {
-    // All or nothing.
+    // All or nothing.  What was shared comes home, or it would linger until its transit lease ends.
+    for (const dgc::v1::Ref& shared : response->objects()) owner_.Import(shared);
     response->clear_objects();
     for (const dgc::Ref& each : created) owner_.Unexport(each).IgnoreError();
   }
@@ -213,15 +218,7 @@ absl::StatusOr<dgc::Ref> ObjectServiceImpl::ImportOwn(const dgc::v1::Ref& ref) {
 
 absl::Status ObjectServiceImpl::DoLink(const objects::v1::LinkRequest& request) {
   if (const absl::Status status = CheckPairs(request); !status.ok()) return status;
-  std::vector<dgc::Ref> to;
-  to.reserve(static_cast<size_t>(request.to_size()));
-  for (const dgc::v1::Ref& ref : request.to()) {
-    to.push_back(owner_.Import(ref));
-    if (const absl::Status status = to.back().status(); !status.ok()) {
-      return dgc::Placed(status, absl::StrCat("to[", to.size() - 1, "]"));
-    }
-  }
-  return owner_.Link(request.from(), to);
+  return owner_.Link(request.from(), request.to());
 }
 
 absl::Status ObjectServiceImpl::DoUnlink(const objects::v1::UnlinkRequest& request) {

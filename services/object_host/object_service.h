@@ -103,7 +103,11 @@ class ObjectServiceImpl final : public objects::v1::ObjectService::CallbackServi
   absl::Status DoCreate(const grpc::ServerContextBase* context,
                         const objects::v1::CreateRequest& request,
                         objects::v1::CreateResponse* response);
+  // Without its edges.
   absl::StatusOr<dgc::Ref> CreateOne(const objects::v1::NewObject& request);
+  // Adds the edges that the objects were asked for with.
+  absl::Status LinkCreated(const objects::v1::CreateRequest& request,
+                           const std::vector<dgc::Ref>& created);
   absl::Status DoRead(const grpc::ServerContextBase* context,
                       const objects::v1::ReadRequest& request, objects::v1::ReadResponse* response);
   // A handle to one of this host's own objects.  Leaves the transit lease in `ref` to the caller.

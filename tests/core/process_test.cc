@@ -21,6 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::IsOk;
+using ::testing::SizeIs;
 using testing::StatusIs;
 
 constexpr ClientId kSelf{1, 1};
@@ -69,6 +70,7 @@ class RecordingStrategy : public Strategy {
     }
   }
   void Answered(PeerIndex, uint64_t, const Response&, TimePoint) override {}
+  LossCause LostWith(PeerIndex) const override { return lost_with_; }
   bool Assured(ImportIndex, TimePoint) const override { return true; }
   void SetReaping(ReapingMode) override {}
   void Goodbye(TimePoint) override {}
@@ -88,6 +90,7 @@ class RecordingStrategy : public Strategy {
   std::vector<std::pair<ObjectIndex, TransitToken>> returned_;
   std::vector<std::pair<ImportIndex, TransitToken>> imported_;
   std::vector<ImportIndex> dropped_;
+  LossCause lost_with_ = LossCause::kNone;
   bool batched_ = false;
   size_t work_ = 0;
   std::optional<TimePoint> wake_at_;
@@ -304,6 +307,63 @@ TEST_F(ProcessTest, WhatAReferenceNamesIsLocatedDeadOrAlive) {
   EXPECT_EQ(*process_->Locate(Theirs(2)), std::nullopt);
   EXPECT_EQ(*process_->Locate(earlier), std::nullopt);
   EXPECT_THAT(process_->Locate({}).status(), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(ProcessTest, ALinkOfReferencesThatArriveTakesThemAllInOrNone) {
+  Start({.self = kSelf, .owner = kMe, .incarnation = kRun, .peers_max = 1});
+  const Target object = Export(kId);
+  const std::vector<ObjectIndex> from(3, object.object());
+  WireRef own = process_->Describe(object);
+  own.transit = kToken;
+  WireRef theirs = Theirs(1);
+  theirs.type = "new";
+  theirs.transit = kToken;
+  const size_t types = process_->types().size();
+  LinkFailure failed;
+
+  WireRef one_owner_too_many = theirs;
+  one_owner_too_many.owner = "another:1";
+  WireRef nobody = own;
+  nobody.id = {7, 7};
+  for (const WireRef& bad : {one_owner_too_many, nobody, WireRef{}}) {
+    EXPECT_FALSE(process_->Link(from, std::vector{own, theirs, bad}, &failed, kNow).ok());
+    EXPECT_EQ(failed.column, std::string("to"));
+    EXPECT_EQ(failed.row, 2u);
+  }
+  strategy_->lost_with_ = LossCause::kOwnerRestarted;
+  EXPECT_THAT(process_->Link(from, std::vector{own, own, theirs}, &failed, kNow),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  strategy_->lost_with_ = LossCause::kNone;
+  EXPECT_THAT(strategy_->returned_, IsEmpty());
+  EXPECT_THAT(strategy_->imported_, IsEmpty());
+  EXPECT_EQ(process_->imports().size(), 0u);
+  EXPECT_EQ(process_->imports().peers(), 0u);
+  EXPECT_EQ(process_->types().size(), types);
+  EXPECT_EQ(process_->objects().Get(object.object()).edges, nullptr);
+
+  EXPECT_THAT(process_->Link(from, std::vector{own, theirs, theirs}, &failed, kNow), IsOk());
+  EXPECT_THAT(strategy_->returned_, SizeIs(1));
+  EXPECT_THAT(strategy_->imported_, SizeIs(2));
+  EXPECT_EQ(process_->imports().size(), 1u);
+  process_->Unexport(object.object(), kNow);
+  process_->Drop(object, kNow);
+  Settle();
+  EXPECT_EQ(process_->imports().size(), 0u);
+}
+
+TEST_F(ProcessTest, ALinkBeyondTheMaximumOfEdgesTakesNothingIn) {
+  Start({.self = kSelf, .owner = kMe, .incarnation = kRun, .objects = {.edges_max = 1}});
+  const Target object = Export(kId);
+  const std::vector<ObjectIndex> from(2, object.object());
+  LinkFailure failed;
+
+  EXPECT_THAT(process_->Link(from, std::vector{Theirs(1), Theirs(2)}, &failed, kNow),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+
+  EXPECT_EQ(failed.column, std::string("from"));
+  EXPECT_EQ(failed.row, 1u);
+  EXPECT_THAT(strategy_->imported_, IsEmpty());
+  EXPECT_EQ(process_->imports().peers(), 0u);
 }
 
 TEST_F(ProcessTest, ARefusedLinkTakesNoUse) {

@@ -299,13 +299,21 @@ TEST(EngineTest, EdgesAreAddedAndRemovedTogetherOrNotAtAll) {
   const WireRef source = from.Describe();
   const std::vector<WireRef> sources = {source, source};
 
-  EXPECT_THAT(owner.Link(sources, std::vector<Ref>{near, Ref()}),
-              StatusIs(Code::kFailedPrecondition, HasSubstr("to[1]: ")));
-  EXPECT_THAT(
-      owner.Link(std::vector<WireRef>{source, remote.Describe()}, std::vector<Ref>{near, near}),
-      StatusIs(Code::kFailedPrecondition, HasSubstr("from[1]: ")));
+  LinkFailure failed;
+  const std::vector<WireRef> both = {near.Describe(), remote.Describe()};
+
+  EXPECT_THAT(owner.Link(sources, std::vector<WireRef>{both[0], {}}, &failed),
+              StatusIs(Code::kInvalidArgument));
+  EXPECT_EQ(failed.column, std::string("to"));
+  EXPECT_EQ(failed.row, 1u);
+  EXPECT_THAT(owner.Link(std::vector<WireRef>{source, both[1]}, both, &failed),
+              StatusIs(Code::kFailedPrecondition));
+  EXPECT_THAT(owner.Link(std::vector<Ref>{from, Ref()}, both, &failed),
+              StatusIs(Code::kFailedPrecondition));
+  EXPECT_EQ(failed.column, std::string("from"));
+  EXPECT_EQ(failed.row, 1u);
   EXPECT_EQ(owner.EdgesOf(from, 0)->total, 0u);
-  EXPECT_THAT(owner.Link(sources, std::vector<Ref>{near, remote}), IsOk());
+  EXPECT_THAT(owner.Link(sources, both, &failed), IsOk());
   EXPECT_EQ(owner.EdgesOf(from, 0)->total, 2u);
 
   const std::vector<WireRef> targets = {remote.Describe(), near.Describe()};

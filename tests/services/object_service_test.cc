@@ -427,6 +427,72 @@ TEST_F(ObjectServiceTest, NamingAnObjectLeavesItsTransitLeaseToTheCaller) {
   EXPECT_TRUE(client_.Import(fresh).ok());
 }
 
+// A host and a reference of it as it came: nobody has listed it yet.
+struct Fresh {
+  explicit Fresh(const std::string& label) : host({}) {
+    const auto stub = objects::v1::ObjectService::NewStub(
+        grpc::CreateChannel(host.name(), grpc::InsecureChannelCredentials()));
+    objects::v1::CreateRequest request;
+    request.add_objects()->set_label(label);
+    objects::v1::CreateResponse response;
+    grpc::ClientContext context;
+    EXPECT_TRUE(stub->Create(&context, request, &response).ok());
+    ref = response.objects(0);
+  }
+  TestHost host;
+  Ref ref;
+};
+
+TEST_F(ObjectServiceTest, WhatARefusedCallNamedIsTheCallersStill) {
+  objects::v1::CreateRequest request;
+  request.add_objects()->set_label("near");
+  objects::v1::CreateResponse response;
+  ASSERT_TRUE(TryCreate(request, &response).ok());
+  const Ref near = response.objects(0);  // As it came.
+  ASSERT_NE(near.transit(), 0u);
+  const Fresh far("far");
+  const dgc::Ref parent = Create("parent");
+  const Ref from = Wire(parent);
+  Ref nobody = from;
+  nobody.set_object_id_high(12345);
+  const auto stats = [&] { return host_.owner().stats(); };
+  ASSERT_TRUE(client_.Settle(std::chrono::seconds(20)));
+  ASSERT_EQ(stats().sizes.transits, 1u);
+
+  const auto try_create = [&](size_t objects, const Ref& last, const std::string& payload) {
+    objects::v1::CreateRequest bad;
+    for (size_t i = 0; i < objects; ++i) {
+      objects::v1::NewObject* const object = bad.add_objects();
+      object->set_label("refused");
+      object->set_payload(payload);
+      for (const Ref& edge : {near, far.ref}) *object->add_edges() = edge;
+    }
+    *bad.mutable_objects(static_cast<int>(objects) - 1)->add_edges() = last;
+    objects::v1::CreateResponse none;
+    return TryCreate(bad, &none);
+  };
+  EXPECT_FALSE(TryLink({{from, near}, {from, far.ref}, {from, {}}}).ok());
+  EXPECT_FALSE(TryLink({{from, near}, {from, far.ref}, {from, nobody}}).ok());
+  EXPECT_FALSE(TryLink({{from, near}, {from, far.ref}, {nobody, from}}).ok());
+  EXPECT_FALSE(try_create(2, {}, "").ok());
+  EXPECT_FALSE(try_create(1, nobody, "").ok());
+  EXPECT_FALSE(try_create(4, from, std::string(kPayloadBytesMax, 'x')).ok());
+  EXPECT_FALSE(try_create(1, from, std::string(kPayloadBytesMax + 1, 'x')).ok());
+
+  // It has taken nothing in, and what a refused Create made protects nothing.
+  EXPECT_EQ(stats().imports, 0u);
+  EXPECT_EQ(stats().peers, 0u);
+  EXPECT_EQ(stats().sizes.transits, 1u);
+  EXPECT_TRUE(TryRead(near).ok());
+  EXPECT_TRUE(client_.Import(near).ok());
+  EXPECT_TRUE(TryLink({{from, far.ref}}).ok());
+  EXPECT_TRUE(host_.owner().Settle(std::chrono::seconds(20)));
+  const objects::v1::ReadResponse read = Read(parent);
+  ASSERT_THAT(read.edges(), SizeIs(1));
+  EXPECT_NE(read.edges(0).transit(), 0u) << "it is not known to be gone";
+  EXPECT_THAT(far.host.reclaimed(), IsEmpty());
+}
+
 TEST_F(ObjectServiceTest, AnEdgeToAnotherHostKeepsItsTargetAlive) {
   TestHost other({});
   const auto stub = objects::v1::ObjectService::NewStub(

@@ -68,6 +68,10 @@ bool LeaseHolder::Assured(ImportIndex import, TimePoint now) const {
          imports_[Raw(import)].phase == Phase::kListed && now < sessions_[Raw(peer)].granted_until;
 }
 
+LossCause LeaseHolder::LostWith(PeerIndex peer) const {
+  return Raw(peer) < sessions_.size() ? sessions_[Raw(peer)].lost : LossCause::kNone;
+}
+
 LeaseHolder::Session& LeaseHolder::SessionOf(PeerIndex peer, TimePoint now) {
   if (sessions_.size() <= Raw(peer)) sessions_.resize(Raw(peer) + 1);
   Session& session = sessions_[Raw(peer)];

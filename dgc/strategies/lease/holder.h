@@ -51,6 +51,7 @@ class LeaseHolder {
   void Dropped(std::span<const ImportIndex> imports, bool batched, TimePoint now);
   void Answered(PeerIndex peer, uint64_t call, const Response& response, TimePoint now);
   bool Assured(ImportIndex import, TimePoint now) const;
+  LossCause LostWith(PeerIndex peer) const;
   void Goodbye(TimePoint now);
   bool Quiescent() const;
 

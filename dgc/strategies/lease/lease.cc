@@ -44,6 +44,7 @@ class Lease final : public Strategy {
       holder_.Answered(peer, call, response, now);
     }
   }
+  LossCause LostWith(PeerIndex peer) const override { return holder_.LostWith(peer); }
   bool Assured(ImportIndex import, TimePoint now) const override {
     return holder_.Assured(import, now);
   }
