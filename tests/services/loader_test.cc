@@ -2,14 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <fstream>
 #include <string>
 
+#include "tests/testing/silent_host.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_folder.h"
 
@@ -17,30 +15,6 @@ namespace graph_client {
 namespace {
 
 using ::dgc::testing::StatusIs;
-
-// Like a host that was stopped: the kernel takes connections, and nobody answers.
-class SilentHost {
- public:
-  SilentHost() {
-    sockaddr_in bound{};
-    bound.sin_family = AF_INET;
-    bound.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(bound);
-    auto* const address = reinterpret_cast<sockaddr*>(&bound);
-    EXPECT_EQ(bind(fd_, address, length), 0);
-    EXPECT_EQ(listen(fd_, 16), 0);
-    EXPECT_EQ(getsockname(fd_, address, &length), 0);
-    name_ = "127.0.0.1:" + std::to_string(ntohs(bound.sin_port));
-  }
-  ~SilentHost() { close(fd_); }
-  SilentHost(const SilentHost&) = delete;
-  SilentHost& operator=(const SilentHost&) = delete;
-  const std::string& name() const { return name_; }
-
- private:
-  const int fd_ = socket(AF_INET, SOCK_STREAM, 0);
-  std::string name_;
-};
 
 class LoaderTest : public ::testing::Test {
  protected:
@@ -58,7 +32,7 @@ class LoaderTest : public ::testing::Test {
   }
 
   const dgc::testing::TempFolder folder_;
-  const SilentHost host_;
+  const dgc::testing::SilentHost host_;
 };
 
 TEST_F(LoaderTest, AHostThatDoesNotAnswerIsAnErrorInTheEnd) {
