@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -146,6 +147,120 @@ void InParallel(int threads, const std::function<void(int)>& body) {
   std::vector<std::thread> running;
   for (int i = 0; i < threads; ++i) running.emplace_back([&body, i] { body(i); });
   for (std::thread& thread : running) thread.join();
+}
+
+// Has a request of a client meet the reaper when the client's term ends, round after round.
+class DeadlineRace {
+ public:
+  // What has become of the round's client and object, apart from what it was answered.
+  struct Outcome {
+    uint64_t lapses = 0;
+    uint64_t listings = 0;
+    absl::Status found;
+    int gone = 0;
+  };
+
+  explicit DeadlineRace(Duration self_call_timeout) {
+    world_.lease.term_default = kTerm;
+    world_.lease.self_call_timeout = self_call_timeout;
+    owner_ = &world_.AddOwner("owner:1");
+    reaper_ = std::thread([this] { Reap(); });
+  }
+  ~DeadlineRace() {
+    over_.store(true);
+    reaper_.join();
+  }
+
+  // One round; `request_for` makes the request from the one by which the client listed its object.
+  template <typename TypedResponse, typename RequestFor>
+  TypedResponse Run(RequestFor request_for, Outcome* outcome) {
+    const WireRef ref = Share(*owner_, std::make_shared<Upload>(&world_.gone));
+    const DirtyRequest listing{.client = {0, ++rounds_},
+                               .incarnation = ref.incarnation,
+                               .sequence = SequenceNumber{1},
+                               .rows = {{ref.id, ref.transit}},
+                               .owner = ref.owner};
+    EXPECT_TRUE(std::get<DirtyResponse>(owner_->Received(listing)).failures.empty());
+    const uint64_t lapsed = owner_->stats().counters.leases_lapsed;
+    const int gone = world_.gone;
+    world_.clock->Advance(kTerm);
+
+    begun_.store(rounds_);
+    Wait(reaper_ahead_);
+    const Response response = owner_->Received(request_for(listing));
+    while (done_.load() != rounds_) std::this_thread::yield();
+
+    *outcome = {.lapses = owner_->stats().counters.leases_lapsed - lapsed,
+                .listings = owner_->stats().sizes.listings,
+                .found = owner_->Find(ref, typeid(Upload)).status(),
+                .gone = world_.gone - gone};
+    owner_->Received(GoodbyeRequest{.client = listing.client,
+                                    .incarnation = listing.incarnation,
+                                    .sequence = SequenceNumber{3},
+                                    .owner = listing.owner});
+    world_.Step();
+    EXPECT_EQ(owner_->stats().objects, 0u);
+    return std::get<TypedResponse>(response);
+  }
+  // Who came first this time gives the other more of a start from now on, so that the two keep
+  // meeting.
+  void Balance(bool request_was_first) { reaper_ahead_ += request_was_first ? 1 : -1; }
+
+ private:
+  static constexpr Duration kTerm = std::chrono::milliseconds(200);
+
+  static void Wait(int moments) {
+    for (; moments > 0; --moments) std::this_thread::yield();
+  }
+  void Reap() {
+    while (!over_.load()) {
+      const uint64_t round = begun_.load();
+      if (round == done_.load()) {
+        std::this_thread::yield();
+        continue;
+      }
+      Wait(-reaper_ahead_);
+      while (world_.Step()) {
+      }
+      done_.store(round);
+    }
+  }
+
+  World world_;
+  Engine* owner_ = nullptr;
+  uint64_t rounds_ = 0;
+  int reaper_ahead_ = 0;
+  // While a round is under way the reaper has its thread; between rounds all is its caller's.
+  std::atomic<uint64_t> begun_{0};
+  std::atomic<uint64_t> done_{0};
+  std::atomic<bool> over_{false};
+  std::thread reaper_;
+};
+
+// Races until either side has won often.  `told_ok`: whether the request was carried out in time,
+// going by the answer; then the object and its listing are there still, and otherwise the lease has
+// lapsed: one of the two.
+template <typename TypedResponse, typename RequestFor, typename ToldOk>
+void ExpectOneOfTheTwo(RequestFor request_for, ToldOk told_ok) {
+  constexpr int kWins = 1000;
+  for (const Duration self_call_timeout : {Duration::zero(), kLong}) {
+    DeadlineRace race(self_call_timeout);
+    int in_time = 0;
+    int late = 0;
+    EXPECT_TRUE(Comes([&] {
+      DeadlineRace::Outcome outcome;
+      const bool ok = told_ok(race.Run<TypedResponse>(request_for, &outcome));
+      ++(ok ? in_time : late);
+      race.Balance(ok);
+      EXPECT_EQ(outcome.lapses, ok ? 0u : 1u);
+      EXPECT_EQ(outcome.listings, ok ? 1u : 0u);
+      EXPECT_THAT(outcome.found,
+                  StatusIs(ok ? absl::StatusCode::kOk : absl::StatusCode::kNotFound));
+      EXPECT_EQ(outcome.gone, ok ? 0 : 1);
+      return ::testing::Test::HasFailure() || (in_time >= kWins && late >= kWins);
+    })) << in_time
+        << " in time, " << late << " late";
+  }
 }
 
 TEST(EngineThreadsTest, AnEngineHasThreeThreads) {
@@ -417,6 +532,38 @@ TEST(EngineThreadsTest, ShutdownWhileOthersUseItIsSafe) {
     stop.store(true);
     user.join();
   }
+}
+
+TEST(EngineThreadsTest, ARenewalThatMeetsTheDeadlineWinsOrIsToldOfTheLapse) {
+  ExpectOneOfTheTwo<RenewResponse>(
+      [](const DirtyRequest& listing) {
+        RenewRequest request{.client = listing.client,
+                             .incarnation = listing.incarnation,
+                             .sequence = listing.sequence,
+                             .owner = listing.owner};
+        request.held.Add(listing.rows[0].id);
+        return request;
+      },
+      [](const RenewResponse& renewal) {
+        EXPECT_NE(renewal.result, RenewResult::kDiffers);
+        return renewal.result == RenewResult::kOk;
+      });
+}
+
+TEST(EngineThreadsTest, ADirtyThatMeetsTheDeadlineListsOrIsToldThatTheObjectHasGone) {
+  ExpectOneOfTheTwo<DirtyResponse>(
+      [](const DirtyRequest& listing) {
+        DirtyRequest request = listing;
+        request.sequence = SequenceNumber{2};
+        request.rows[0].transit = {};
+        return request;
+      },
+      [](const DirtyResponse& dirty) {
+        if (dirty.failures.empty()) return true;
+        EXPECT_EQ(dirty.failures[0].reason, FailureReason::kReclaimed);
+        EXPECT_EQ(dirty.failures[0].reclaim_reason, ReclaimReason::kLapse);
+        return false;
+      });
 }
 
 TEST(EngineThreadsTest, TurnEndsSoonOnceACallWantsTheLock) {
