@@ -5,8 +5,9 @@
     tests/sim/mutation_score.py DIRECTORY    on the binaries that were built there
 
 Each defect of mutations.py is tried against the unit tests of core and strategies and the
-scenarios, then, if none fails, against the campaign.  A test that does not end fails nothing by
-that: it may be slow.  Exits 1 if a defect survives both.
+scenarios, then, if none fails, against the campaign.  A test counts if it fails by itself, too,
+and does not without the defect.  One that does not end fails nothing by that: it may be slow.
+Exits 1 if a defect survives both.
 """
 
 import argparse
@@ -25,8 +26,23 @@ PATIENCE = 10
 
 
 def killing_test(directory, name, seconds_max=None):
-    """The first unit test or scenario that fails with the defect, and the one that does not end."""
-    command = [os.path.join(directory, "tests_mutated"), "--gtest_fail_fast"]
+    """The first unit test or scenario that fails with the defect, and by itself without it does
+    not, as one may fail by chance; and the one that does not end."""
+    by_chance = []
+    while True:
+        failed, endless = failing_test(directory, name, "-" + ":".join(by_chance), seconds_max)
+        if not failed or not name:
+            return failed, endless
+        alone = [failing_test(directory, defect, failed, seconds_max) for defect in (name, "")]
+        if alone[0] != (None, None) and alone[1] == (None, None):
+            return failed, None
+        by_chance.append(failed)
+
+
+def failing_test(directory, name, tests, seconds_max):
+    """The first of those tests that fails with the defect, and the one that does not end."""
+    command = [os.path.join(directory, "tests_mutated"), "--gtest_fail_fast",
+               f"--gtest_filter={tests}"]
     environment = dict(os.environ, DGC_MUTATION=name)
     try:
         run = subprocess.run(command, env=environment, capture_output=True, text=True,

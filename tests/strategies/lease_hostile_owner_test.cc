@@ -40,6 +40,27 @@ TEST_F(LeaseHostileOwnerTest, ATermOfANanosecondDoesNotMakeAHolderSpin) {
   EXPECT_LE(sent, 105u) << "one in 10 ms";
 }
 
+TEST_F(LeaseHostileOwnerTest, ATokenThatIsAlwaysRefusedDoesNotMakeAHolderSpin) {
+  const Target object = owner_.Export();
+  alice_.Import(owner_.Share(object));
+  cluster_.Sleep(seconds(1));
+  const WireRef second = owner_.Share(object);
+  alice_.Import(second);
+  const auto refuse = [](const Request& request) -> Response {
+    if (std::holds_alternative<DirtyRequest>(request)) {
+      return DirtyResponse{.granted_term = seconds(10),
+                           .failures = {{.index = 0, .reason = FailureReason::kQuota}}};
+    }
+    return RenewResponse{.granted_term = seconds(10)};
+  };
+  const size_t sent = Face(seconds(5), refuse);
+  EXPECT_GT(sent, 3u) << "it does not give up";
+  EXPECT_LT(sent, 30u);
+
+  cluster_.Sleep(seconds(3));
+  EXPECT_EQ(owner_.process.sizes().transits, 0u) << "it is named once there is room";
+}
+
 TEST_F(LeaseHostileOwnerTest, ATermOfANanosecondLeavesTimeToAnswer) {
   owner_.HeldBy(alice_);
   Face(seconds(1), [](const Request& request) -> Response {

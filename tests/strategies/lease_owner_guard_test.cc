@@ -104,6 +104,31 @@ TEST_F(LeaseGuardTest, ConsumingTransitLeasesIsNotQuadratic) {
                                  << kBase << " rows";
 }
 
+// Each would be a pass over all that it has listed.
+TEST_F(LeaseGuardTest, WhoSaysAgainAndAgainThatItIsThroughWithAReListingCostsNoPassEach) {
+  uint64_t sequence = 0;
+  const auto list = [&](size_t objects) {
+    std::vector<Row> rows;
+    for (size_t i = 0; i < objects; ++i) rows.push_back({IdOf(owner_.Export())});
+    Dirty(kAlice, ++sequence, std::move(rows));
+  };
+  const auto cost = [&] {
+    return Seconds([&] {
+      for (int i = 0; i < 1000; ++i) {
+        ++sequence;
+        DirtyRequest request{kAlice, kRun, SequenceNumber{sequence}, {}, {}, SequenceNumber{1}};
+        owner_.Received(request);
+      }
+    });
+  };
+  list(10);
+  const double usual = cost();
+  for (int i = 0; i < 10; ++i) list(10'000);
+  const double with_many = cost();
+  EXPECT_LT(with_many, 50 * usual) << with_many << " s against " << usual << " s";
+  EXPECT_EQ(owner_.process.sizes().listings, 100'010u);
+}
+
 TEST_F(LeaseGuardTest, OneStrangerDoesNotKeepAllOthersFromBeingAnswered) {
   const Target handle = owner_.Export();
   const ObjectId id = IdOf(handle);

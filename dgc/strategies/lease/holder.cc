@@ -285,6 +285,7 @@ LeaseHolder::Op LeaseHolder::NextOp(PeerIndex peer, Session& session, TimePoint 
     for (; Settle(peer, session.refused, Phase::kRefused); session.refused.pop_front()) {
       ToList(session, session.refused.front(), now);
     }
+    if (!session.tokens.empty()) session.list_at = std::min(session.list_at, now);
   }
   const bool to_list = Settle(peer, session.to_list, Phase::kToList);
   const bool to_clean = Settle(peer, session.to_clean, Phase::kToClean);

@@ -17,9 +17,11 @@ namespace {
 constexpr int kDriftShare = 32;
 
 // How far apart the first two re-listings of a session are at least; each further one twice as far,
-// up to the maximum, until both sides agree.
+// up to the maximum.
 constexpr Duration kRelistMin = std::chrono::milliseconds(10);
 constexpr Duration kRelistMax = std::chrono::seconds(1);
+// That they agreed this long after the last one makes the next one the first again.
+constexpr Duration kRelistForgotten = std::chrono::seconds(10);
 
 // How long after its term a holder still listens for how a hand-on ended, whatever the owner says.
 constexpr Duration kListenMax = kTermMax;
@@ -144,7 +146,9 @@ void LeaseHolder::TokenFailed(PeerIndex peer, Session& session, const ExtraToken
                               const Failure& failure, TimePoint now) {
   if (failure.reason == FailureReason::kStale || failure.reason == FailureReason::kQuota) {
     DGC_PROBE("a token is named once more");
-    AddToken(session, token, now);
+    // Where there is no room, when that is tried again.
+    const TimePoint at = failure.reason == FailureReason::kStale ? now : TimePoint::max();
+    AddToken(session, token, at);
     return;
   }
   // That it was listed before says nothing any more.
@@ -266,7 +270,7 @@ void LeaseHolder::On(PeerIndex peer, Session& session, const RenewResponse& resp
   }
   if (relist) {
     Relist(peer, session, now);
-  } else {
+  } else if (now >= session.relist_not_before + kRelistForgotten) {
     session.relist_interval = {};
   }
 }

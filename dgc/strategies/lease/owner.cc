@@ -261,8 +261,11 @@ Response LeaseOwner::On(const DirtyRequest& request, TimePoint now) {
   if (client == nullptr) return TooManyClients();
   Extend(*client, response.granted_term);
   ++context_.counters->leases_renewed;
-  if (Raw(request.complete_from) != 0 && request.sequence > client->watermark) {
+  // Of what is older than a re-listing that began before the last one ended, that one left nothing;
+  // so each listing is paid for by a row, however often a client says that it is through.
+  if (request.complete_from > client->completed && request.sequence > client->watermark) {
     Complete(*client, request);
+    client->completed = request.sequence;
   }
   ForEachRow(*client, request.rows, [&](size_t i, ObjectIndex hint) {
     auto failure = List(*client, request.rows[i], hint, request.sequence, now);

@@ -70,6 +70,7 @@ class LeaseOwner {
     ClientId id;
     TimePoint deadline{};        // lease time
     SequenceNumber watermark{};  // the greatest number applied
+    SequenceNumber completed{};  // that of the request that ended its last complete re-listing
     Digest held;
     PairTable listings;
     Duration term{};
