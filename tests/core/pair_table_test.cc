@@ -97,6 +97,7 @@ TEST(PairTableTest, NoChangeMovesMoreThanSomeSegmentsHoweverMuchIsInTheTable) {
     ASSERT_LE(moved(), kSegments) << i;
   }
   for (uint32_t i = 0; i < 50'000; ++i) {
+    ASSERT_NE(table.Find(ObjectIndex{i}), nullptr) << i;
     table.Erase(ObjectIndex{i});
     ASSERT_LE(moved(), kSegments) << i;
   }

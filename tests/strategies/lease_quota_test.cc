@@ -232,6 +232,7 @@ TEST_F(LeasePairTest, TokensThatWaitForAQuotaAreNotLookedAtAllTheTime) {
   const Target object = owner.Export();
   for (int i = 0; i < 10; ++i) alice_.Import(owner.Share(object));
   cluster.Sleep(minutes(1));
+  alice_.Import(owner.Share(object));
   int wakes = 0;
   for (const TimePoint end = alice_.now + seconds(10); alice_.now < end; ++wakes) {
     alice_.now = std::max(alice_.now + milliseconds(1), alice_.process.wake_at().value_or(end));
