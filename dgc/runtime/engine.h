@@ -281,7 +281,6 @@ class Engine final : public std::enable_shared_from_this<Engine> {
   uint64_t calls_entered_ ABSL_GUARDED_BY(mutex_) = 0;  // Those of calls_ that do not wait.
   uint64_t calls_seen_ ABSL_GUARDED_BY(mutex_) = 0;
   TimePoint busy_until_ ABSL_GUARDED_BY(mutex_) = TimePoint::min();
-  TimePoint backlog_since_ ABSL_GUARDED_BY(mutex_) = TimePoint::max();
 
   Alarm reaper_alarm_;
   Alarm waiter_alarm_;

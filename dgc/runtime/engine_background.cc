@@ -19,11 +19,8 @@ namespace {
 constexpr Duration kNap = std::chrono::milliseconds(1);
 
 // While others want the lock and there is much to reap, the reaper rests this many times as long
-// as it held it: twice, so that 10^5 objects are gone in a moment; but a backlog that lasts is
-// worked off at half that pace, 10^6 objects in two to four seconds.
-constexpr int kRestPerHold = 2;
-constexpr int kRestPerLateHold = 4;
-constexpr Duration kLate = std::chrono::milliseconds(300);
+// as it held it; with what a sleep takes beyond that, 10^6 objects go in two to four seconds.
+constexpr int kRestPerHold = 4;
 // But not longer, as it renews too: what seems a long hold was a pause of this process.
 constexpr Duration kRestMax = std::chrono::milliseconds(5);
 // Others are taken to want the lock for so long after the last of them had it.
@@ -226,12 +223,8 @@ Duration Engine::Pace(TimePoint begun, bool more, bool active) {
   const TimePoint now = clock_->Now();
   if (std::exchange(calls_seen_, calls) != calls) busy_until_ = now + kBusy;
   if (more) {
-    backlog_since_ = std::min(backlog_since_, begun);
-    if (now >= busy_until_) return Duration::zero();
-    const int per_hold = now < backlog_since_ + kLate ? kRestPerHold : kRestPerLateHold;
-    return std::min(per_hold * (now - begun), kRestMax);
+    return now < busy_until_ ? std::min(kRestPerHold * (now - begun), kRestMax) : Duration::zero();
   }
-  backlog_since_ = TimePoint::max();
 
   TimePoint until = process_.wake_at().value_or(TimePoint::max());
   // Work that must wait, because there is no room or this process is leaving.

@@ -14,7 +14,6 @@
 namespace dgc::testing {
 namespace {
 
-using ::std::chrono::microseconds;
 using ::std::chrono::milliseconds;
 using ::std::chrono::seconds;
 using ::testing::AllOf;
@@ -706,28 +705,6 @@ TEST(EngineTest, ReaperDoesNotRestForLongAfterAPauseWithinItsTurn) {
 
   EXPECT_GT(rest, Duration::zero());
   EXPECT_LE(rest, milliseconds(5));
-}
-
-TEST(EngineTest, ReaperRestsLongerWhereABacklogLasts) {
-  World world;
-  Engine& owner = world.AddOwner("owner:1");
-  const auto rest = [&] {
-    for (int i = 0; i < 2 * static_cast<int>(Engine::kWorkBudget); ++i) {
-      Export(owner, std::make_shared<Upload>());
-    }
-    world.clock->AdvanceAtRead(2, microseconds(100));  // The lock is held for so long.
-    return owner.Turn();
-  };
-
-  EXPECT_EQ(rest(), microseconds(200));
-  world.clock->Advance(milliseconds(299));
-  EXPECT_EQ(rest(), microseconds(200));
-  world.clock->Advance(milliseconds(1));
-  EXPECT_EQ(rest(), microseconds(400));
-
-  while (owner.Turn() == Duration::zero()) {
-  }
-  EXPECT_EQ(rest(), microseconds(200)) << "That backlog is over.";
 }
 
 TEST(EngineTest, ReaperSleepsWhileTheBrakeHoldsReaping) {
