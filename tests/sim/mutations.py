@@ -488,7 +488,6 @@ MUTATIONS = [
      "segments_.pop_back(); <<cursor = 0;>>", ""),
     ("pairs: a great table is one segment", PAIRS,
      "if (<<size_ > segments_.size() * kSegmentSize>>) Split();", "false"),
-    ("pairs: what is merged is lost", PAIRS, "<<Move(last.slots[slot], into);>>", ""),
     ("pairs: segments are never merged", PAIRS, "if (<<Sparse()>>) Merge(); }", "false"),
     ("positions: a hole ends a search", POSITIONS,
      "if (<<Distance(Home(slots_[i].tag), i) >= Distance(hole, i)>>) {", "false"),
