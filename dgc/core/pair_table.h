@@ -4,8 +4,9 @@
 // process by design.  So it is a hash table of the project's own:
 //   * 12 bytes a slot, 5/12 to 1/2 full: 24 to 29 bytes per pair, against 19 to 39 for
 //     absl::flat_hash_map, and two cache lines, next to each other, for a look-up in a big table;
-//   * no call but EraseIf takes longer for what else is in it: it is made of segments of some
-//     thousands of entries, each of which grows by itself, and one is split at a time;
+//   * no call but EraseIf passes over all that is in it: it is made of segments of some thousands
+//     of entries, each of which grows by itself, and one is split at a time; now and then their
+//     directory is copied, 24 bytes a segment;
 //   * its order is a function of the calls alone (absl's depends on addresses), so what is
 //     reclaimed first after a lapse is the same in every run of the simulator;
 //   * a table whose client has lapsed can be taken apart in bounded steps, memory and all.

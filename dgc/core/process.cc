@@ -195,14 +195,6 @@ absl::StatusOr<WireRef> Process::Share(Target target, const ClientId& receiver, 
   return ref;
 }
 
-absl::Status Process::Link(std::span<const Edge> edges, size_t* failed) {
-  if (absl::Status status = objects_.AddEdges(edges, failed); !status.ok()) return status;
-  for (const auto& [from, to] : edges) {
-    if (to.is_import()) ++imports_[to.import()].uses;
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Process::Link(std::span<const ObjectIndex> from, std::span<const WireRef> to,
                            LinkFailure* failed, TimePoint now) {
   DGC_CHECK(from.size() == to.size());
@@ -218,8 +210,10 @@ absl::Status Process::Link(std::span<const ObjectIndex> from, std::span<const Wi
     const size_t imports_before = imports_.size();
     const size_t peers_before = imports_.peers();
     const auto target = FindOrAdd(to[i], now);
-    status = target.status();
-    if (!status.ok()) break;
+    if (!target.ok()) {
+      status = target.status();
+      break;
+    }
     edges.push_back({from[i], *target});
     if (!target->is_import()) continue;
     const PeerIndex peer = imports_[target->import()].peer;
@@ -252,7 +246,9 @@ absl::Status Process::Unlink(std::span<const Edge> edges, size_t* failed, TimePo
 absl::Status Process::Link(ObjectIndex from, Target to) {
   const Edge edge{from, to};
   size_t failed = 0;
-  return Link({&edge, 1}, &failed);
+  if (absl::Status status = objects_.AddEdges({&edge, 1}, &failed); !status.ok()) return status;
+  if (to.is_import()) ++imports_[to.import()].uses;
+  return absl::OkStatus();
 }
 
 absl::Status Process::Unlink(ObjectIndex from, Target to, TimePoint now) {

@@ -107,17 +107,16 @@ class Process {
   }
 
   // --- The graph.  `from` is an own object's index; the caller has a handle to it.  NOT_FOUND if
-  // it was unexported, as for Bind.  All edges or none: see ObjectTable.
-  absl::Status Link(std::span<const Edge> edges, size_t* failed);
+  // it was unexported, as for Bind.
+  absl::Status Link(ObjectIndex from, Target to);
+  absl::Status Unlink(ObjectIndex from, Target to, TimePoint now);
+  // Many: all edges or none, see ObjectTable.
   absl::Status Unlink(std::span<const Edge> edges, size_t* failed, TimePoint now);
   // From from[i] to the reference that has arrived in to[i]: as Import, with the edge for a handle.
   // All or none: on an error, also if an owner's run is known to be over, nothing was taken in and
   // no transit lease used up.
   absl::Status Link(std::span<const ObjectIndex> from, std::span<const WireRef> to,
                     LinkFailure* failed, TimePoint now);
-  // The same with one edge.
-  absl::Status Link(ObjectIndex from, Target to);
-  absl::Status Unlink(ObjectIndex from, Target to, TimePoint now);
   absl::Status Bind(std::string_view name, ObjectIndex object);
   absl::Status Unbind(std::string_view name);
   // A handle.  NOT_FOUND.

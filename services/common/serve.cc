@@ -43,7 +43,6 @@ constexpr int64_t kDescriptorsBesides = 64;
 // Descriptors that a peer may cost: its channel and the one before it, those of the peer that had
 // its place until a moment ago, and each while it connects or asks for an address.
 constexpr int64_t kDescriptorsPerPeer = 8;
-constexpr int64_t kPeersMax = 65'536;
 
 // Of an address: do not serve this.
 constexpr char kNowhere[] = "none";
@@ -167,9 +166,9 @@ void Announce(const Running& running) {
 // bound on memory first, and peers, which any caller may name, have a share of their own: what
 // connections leave, and where that is less than a quarter of all, a quarter.  Few descriptors are
 // allowed by default, as select() takes no more; nothing here does.  Returns the most peers.
-uint32_t RaiseDescriptorLimit(int64_t bytes_max) {
+uint32_t ShareDescriptors(int64_t bytes_max) {
   rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);  // Fails for no such arguments.
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   const auto descriptors =
@@ -184,7 +183,7 @@ uint32_t RaiseDescriptorLimit(int64_t bytes_max) {
         descriptors, descriptors - kDescriptorsBesides - of_peers,
         (connections + kDescriptorsBesides) * 4 / 3 + 4);
   }
-  return static_cast<uint32_t>(std::clamp<int64_t>(of_peers / kDescriptorsPerPeer, 1, kPeersMax));
+  return static_cast<uint32_t>(std::max<int64_t>(of_peers / kDescriptorsPerPeer, 1));
 }
 
 void SetUpLogging(const ServeOptions& options) {
@@ -238,7 +237,7 @@ void AddServeFlags(CLI::App* app, ServeOptions* options) {
 
 int Serve(const ServeOptions& options, TerminationSignals* signals, const MakeRole& make_role) {
   SetUpLogging(options);
-  const uint32_t peers_max = RaiseDescriptorLimit(options.message_bytes_total_max);
+  const uint32_t peers_max = ShareDescriptors(options.message_bytes_total_max);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 

@@ -50,7 +50,7 @@ const char* Word(dgc::ReclaimReason reason) {
 dgc::Options OwnerOptions(const HostOptions& options, const std::string& name, uint32_t peers_max) {
   dgc::Options owner;
   owner.name = name;
-  owner.peers_max = peers_max;
+  owner.peers_max = std::min(owner.peers_max, peers_max);
   dgc::LeaseOptions& lease = owner.strategy.lease;
   lease.term_default = Seconds(options.term_seconds);
   lease.term_min = std::min(lease.term_min, lease.term_default);

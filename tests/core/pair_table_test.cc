@@ -179,7 +179,6 @@ TEST(PairTableTest, EraseIfOfManyEntriesTakesLinearTimeAtEveryDensity) {
   }
 }
 
-// As above: a new client lists objects in the order in which a lapsed one let go of them.
 TEST(PairTableTest, TakeAnySaysWhatItWillReturnInGoodTime) {
   PairTable table;
   for (uint32_t i = 0; i < 1000; ++i) table.Insert(ObjectIndex{i}, kOne);
@@ -195,6 +194,7 @@ TEST(PairTableTest, TakeAnySaysWhatItWillReturnInGoodTime) {
   EXPECT_LE(by_surprise, 32u);  // Those at the very front.
 }
 
+// A new client lists objects in the order in which a lapsed one let go of them.
 TEST(PairTableTest, FillingATableInTheOrderThatAnotherIsTakenApartInTakesLinearTime) {
   PairTable lapsed(1);
   for (uint32_t i = 0; i < 200'000; ++i) lapsed.Insert(ObjectIndex{i}, kOne);

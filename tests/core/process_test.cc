@@ -280,7 +280,7 @@ TEST_F(ProcessTest, UnlinkOfSeveralGivesBackAllUsesOrNone) {
   const Target second = Import(Theirs(2));
   const std::vector<Edge> edges = {{object.object(), first}, {object.object(), second}};
   size_t failed = 0;
-  ASSERT_THAT(process_->Link(edges, &failed), IsOk());
+  for (const auto& [from, to] : edges) ASSERT_THAT(process_->Link(from, to), IsOk());
   process_->Drop(first, kNow);
   process_->Drop(second, kNow);
 

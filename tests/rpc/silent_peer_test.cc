@@ -41,17 +41,31 @@ struct Silence {
   friend void PrintTo(const Silence& silence, std::ostream* os) { *os << silence.name; }
 };
 
+bool Comes(const std::function<bool()>& come) {
+  const auto patience = steady_clock::now() + kLong;
+  while (!come()) {
+    if (steady_clock::now() > patience) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+// What is held at it.
+v1::Ref Unanswered(const SilentHost& silent) {
+  v1::Ref ref;
+  ref.set_owner(silent.name());
+  ref.set_incarnation(1);
+  ref.set_object_id_low(1);
+  ref.set_transit(1);
+  return ref;
+}
+
 class SilentPeerTest : public ::testing::TestWithParam<Silence> {
  protected:
   SilentPeerTest() : host_("silent-peer", Terms()), holder_(HolderOptions()) {
     kept_ = holder_.Import(host_.Create(holder_.Context()));
     EXPECT_TRUE(holder_.Settle(kLong));
-    v1::Ref wire;
-    wire.set_owner(silent_.name());
-    wire.set_incarnation(1);
-    wire.set_object_id_low(1);
-    wire.set_transit(1);
-    unanswered_ = holder_.Import(wire);
+    unanswered_ = holder_.Import(Unanswered(silent_));
     if (GetParam().greets) {
       EXPECT_TRUE(silent_.Greet(duration_cast<milliseconds>(kLong)));
     }
@@ -61,14 +75,6 @@ class SilentPeerTest : public ::testing::TestWithParam<Silence> {
     }));
   }
 
-  static bool Comes(const std::function<bool()>& come) {
-    const auto patience = steady_clock::now() + kLong;
-    while (!come()) {
-      if (steady_clock::now() > patience) return false;
-      std::this_thread::yield();
-    }
-    return true;
-  }
   v1::Ref Create() { return host_.Create(holder_.Context()); }
 
   SilentHost silent_;
@@ -132,6 +138,22 @@ TEST_P(SilentPeerTest, AnOrderlyExitReachesTheOthersAndEndsInTime) {
   EXPECT_LT(steady_clock::now() - begun, kGoodbye + kPrompt);
   EXPECT_EQ(host_.owner.stats().counters.goodbyes, 1u);
   EXPECT_TRUE(host_.gone.Wait(1));
+}
+
+// A connection that is given up is freed up to 10 s later; with a new one for every third timeout
+// these would be seven.
+TEST(SilentPeerConnectionsTest, AreTwoHoweverOftenNoAnswerComes) {
+  SilentHost silent;
+  Options options;
+  options.strategy.lease.call_timeout = milliseconds(20);
+  options.strategy.lease.backoff_min = options.strategy.lease.backoff_max = milliseconds(1);
+  options.goodbye_timeout = kGoodbye;
+  Holder holder(options);
+  const Ref unanswered = holder.Import(Unanswered(silent));
+
+  ASSERT_TRUE(Comes([&] { return holder.stats().counters.requests_failed >= 20; }));
+
+  EXPECT_EQ(silent.Connections(), 2u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Peer, SilentPeerTest,

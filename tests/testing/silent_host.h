@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -29,7 +30,7 @@ class SilentHost {
     name_ = "127.0.0.1:" + std::to_string(ntohs(bound.sin_port));
   }
   ~SilentHost() {
-    close(greeted_);
+    for (const int connection : taken_) close(connection);
     close(fd_);
   }
   SilentHost(const SilentHost&) = delete;
@@ -40,16 +41,27 @@ class SilentHost {
   // Waits for a connection and greets it, as a host does that is stopped only afterwards: calls are
   // sent out then.  Once; false if nobody connects.
   bool Greet(std::chrono::milliseconds patience) {
-    pollfd connection{.fd = fd_, .events = POLLIN, .revents = 0};
-    if (poll(&connection, 1, static_cast<int>(patience.count())) != 1) return false;
-    greeted_ = accept(fd_, nullptr, nullptr);
+    if (!Take(patience)) return false;
     constexpr char kSettings[9] = {0, 0, 0, 4};  // HTTP/2's SETTINGS, of which there are none.
-    return write(greeted_, kSettings, sizeof(kSettings)) == sizeof(kSettings);
+    return write(taken_.back(), kSettings, sizeof(kSettings)) == sizeof(kSettings);
+  }
+  // So many there have been.
+  size_t Connections() {
+    while (Take(std::chrono::milliseconds(0))) {
+    }
+    return taken_.size();
   }
 
  private:
+  bool Take(std::chrono::milliseconds patience) {
+    pollfd connection{.fd = fd_, .events = POLLIN, .revents = 0};
+    if (poll(&connection, 1, static_cast<int>(patience.count())) != 1) return false;
+    taken_.push_back(accept(fd_, nullptr, nullptr));
+    return true;
+  }
+
   const int fd_ = socket(AF_INET, SOCK_STREAM, 0);
-  int greeted_ = -1;
+  std::vector<int> taken_;
   std::string name_;
 };
 
